@@ -1,0 +1,66 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { NativeError } from './errors.js';
+
+/** What the addon knows about this machine. */
+export interface CpuReport {
+  /** SIMD level in use: `avx512` | `avx2` | `neon` | `scalar`. */
+  simd: string;
+  /** Levels that this machine can run, best first. */
+  available: string[];
+  /** Hardware threads. */
+  threads: number;
+}
+
+/** Arguments of `greedyBins`, already validated. See native/node/. */
+export interface GreedyJob {
+  /** Row-major [rows, cols]; must be on a SharedArrayBuffer, so that no transfer can free it while the job runs. */
+  data: Float32Array | Float64Array;
+  rows: number;
+  cols: number;
+  bins: number;
+  gain: 'sqeuclidean' | 'cosine';
+  remainder: 'spread' | 'drop';
+  /** 0 = all hardware threads. */
+  threads: number;
+  /** '' = best available. */
+  simd: string;
+  /** On a SharedArrayBuffer: [0] JavaScript sets to 1 to cancel, [1] native writes the number of points placed. */
+  control: Int32Array;
+}
+
+export interface GreedyResult {
+  order: Int32Array;
+  bins: Int32Array;
+  gains: Float64Array;
+  simd: string;
+  threads: number;
+  seconds: number;
+  dotProducts: number;
+  float64Decisions: number;
+  exactDecisions: number;
+}
+
+/** The functions of the C++ addon. Promises reject with `code` `ERR_CANCELLED` when cancelled. */
+export interface NativeAddon {
+  cpu(): CpuReport;
+  greedyBins(job: GreedyJob): Promise<GreedyResult>;
+}
+
+let loaded: NativeAddon | undefined;
+
+/** Loads the addon once: a prebuilt binary for this platform, else the locally compiled one. */
+export function native(): NativeAddon {
+  if (loaded) return loaded;
+  const require = createRequire(import.meta.url);
+  try {
+    loaded = require('node-gyp-build')(fileURLToPath(new URL('..', import.meta.url))) as NativeAddon;
+  } catch (cause) {
+    throw new NativeError(
+      'ERR_ADDON_MISSING',
+      'The native addon of coregain is not there for this platform. Run `npm rebuild coregain` (needs g++ and cmake).',
+      { cause },
+    );
+  }
+  return loaded;
+}

@@ -1,0 +1,38 @@
+/** Gain to maximise at each greedy step. Formulas: docs/gain.md. */
+export type Gain = 'sqeuclidean' | 'cosine';
+
+/** Exact greedy partition of N points into bins (Dataset Quantization, eq. 3). */
+export interface Partition {
+  /** int32 [N]: bin of each row, 0-based in order of construction; -1 for rows left out by `remainder: 'drop'`. */
+  readonly bins: Int32Array;
+  /** int32 [n <= N]: row indices in the order in which they were chosen, bin after bin. */
+  readonly order: Int32Array;
+  /** float64 [n]: gain P(x) of `order[i]` at the step that chose it. */
+  readonly gains: Float64Array;
+  /** m, the number of bins. */
+  readonly binCount: number;
+  /** What ran and what it cost. */
+  readonly engine: EngineReport;
+}
+
+/** How the native engine worked. */
+export interface EngineReport {
+  readonly name: string;
+  /** `avx512` | `avx2` | `neon` | `scalar`. */
+  readonly simd: string;
+  readonly threads: number;
+  readonly seconds: number;
+  /** Inner products x.v evaluated in float32 over the whole run. */
+  readonly dotProducts: number;
+  /** How often float64 had to decide between candidates, and how often exact integers had to. */
+  readonly float64Decisions: number;
+  readonly exactDecisions: number;
+}
+
+/** A coreset: the rows drawn from the bins of a partition. */
+export interface Selection {
+  readonly partition: Partition;
+  /** int32 [budgetCount]: chosen rows, in the partition's order. */
+  readonly rows: Int32Array;
+  readonly seed: number;
+}
