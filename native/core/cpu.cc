@@ -1,0 +1,26 @@
+#include "core/cpu.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace coregain {
+
+std::vector<std::string> simd_levels() {
+  std::vector<std::string> levels;
+#if defined(__x86_64__)
+  // libgcc's probe also asks the operating system whether it saves the wide registers.
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
+    levels.emplace_back("avx512");
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+    levels.emplace_back("avx2");
+#elif defined(__aarch64__)
+  levels.emplace_back("neon");
+#endif
+  levels.emplace_back("scalar");
+  return levels;
+}
+
+unsigned hardware_threads() { return std::max(1U, std::thread::hardware_concurrency()); }
+
+}  // namespace coregain
