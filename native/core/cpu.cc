@@ -21,6 +21,8 @@ std::vector<std::string> simd_levels() {
   return levels;
 }
 
-unsigned hardware_threads() { return std::max(1U, std::thread::hardware_concurrency()); }
+unsigned hardware_threads() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
 
 }  // namespace coregain

@@ -28,7 +28,9 @@ void add_shifted(uint64_t* limbs, size_t n, __int128 value, unsigned shift) {
   }
 }
 
-bool negative(const uint64_t* limbs, size_t n) { return (limbs[n - 1] >> 63) != 0; }
+bool negative(const uint64_t* limbs, size_t n) {
+  return (limbs[n - 1] >> 63) != 0;
+}
 
 // Magnitude of a two's complement number.
 std::vector<uint64_t> magnitude(const uint64_t* limbs, size_t n) {
@@ -56,7 +58,9 @@ int lowest_bit(double value) {
   return e.exponent + std::countr_zero(static_cast<uint64_t>(e.mantissa));
 }
 
-void WideInt::add(__int128 mantissa, unsigned shift) { add_shifted(limbs_.data(), limbs_.size(), mantissa, shift); }
+void WideInt::add(__int128 mantissa, unsigned shift) {
+  add_shifted(limbs_.data(), limbs_.size(), mantissa, shift);
+}
 
 void WideInt::add(const WideInt& other) {
   unsigned carry = 0;
@@ -85,8 +89,7 @@ void WideInt::add_product(const uint64_t* a, size_t a_limbs, const uint64_t* b, 
   for (size_t i = 0; i < a_limbs; ++i) {
     uint64_t carry = 0;
     for (size_t k = 0; k < b_limbs && i + k < limbs_.size(); ++k) {
-      const unsigned __int128 t =
-          static_cast<unsigned __int128>(x[i]) * y[k] + product.limbs_[i + k] + carry;
+      const unsigned __int128 t = static_cast<unsigned __int128>(x[i]) * y[k] + product.limbs_[i + k] + carry;
       product.limbs_[i + k] = static_cast<uint64_t>(t);
       carry = static_cast<uint64_t>(t >> 64);
     }
@@ -109,7 +112,9 @@ FixedVector::FixedVector(size_t d, int unit, int max_exponent, int count_bits)
   data_.assign(d_ * limbs_, 0);
 }
 
-void FixedVector::clear() { std::fill(data_.begin(), data_.end(), 0); }
+void FixedVector::clear() {
+  std::fill(data_.begin(), data_.end(), 0);
+}
 
 void FixedVector::add(size_t j, double value, int64_t times) {
   if (value == 0) return;
@@ -153,8 +158,9 @@ double FixedVector::value(size_t j, int scale) const {
   size_t top = limbs_;
   double result = 0;
   if (limbs_ <= 2) {  // the usual width, without allocation
-    const __int128 number = limbs_ == 1 ? static_cast<__int128>(static_cast<int64_t>(limbs[0]))
-                                        : static_cast<__int128>((static_cast<unsigned __int128>(limbs[1]) << 64) | limbs[0]);
+    const __int128 number = limbs_ == 1
+                                ? static_cast<__int128>(static_cast<int64_t>(limbs[0]))
+                                : static_cast<__int128>((static_cast<unsigned __int128>(limbs[1]) << 64) | limbs[0]);
     return std::ldexp(static_cast<double>(number), unit_ - scale);
   }
   const std::vector<uint64_t> m = magnitude(limbs, limbs_);

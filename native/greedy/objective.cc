@@ -55,7 +55,9 @@ Range scan_values(const T* values, size_t begin, size_t end) {
   return range;
 }
 
-int count_bits(size_t rows) { return static_cast<int>(std::bit_width(rows)) + 2; }
+int count_bits(size_t rows) {
+  return static_cast<int>(std::bit_width(rows)) + 2;
+}
 
 }  // namespace
 
@@ -192,8 +194,7 @@ void Objective::measure_rows() {
       std::vector<double> z(d_);
       for (size_t i = begin; i < end; ++i) {
         load(i, z.data());
-        for (size_t j = 0; j < d_; ++j)
-          copy_[i * d_ + j] = static_cast<float>(cosine_ ? z[j] : z[j] - z_origin_[j]);
+        for (size_t j = 0; j < d_; ++j) copy_[i * d_ + j] = static_cast<float>(cosine_ ? z[j] : z[j] - z_origin_[j]);
         if (!cosine_) norm32_[i] = std::sqrt(q_[i]) * kSlack;
       }
     });
@@ -287,8 +288,8 @@ Objective::Bounds Objective::bounds32(size_t i) const {
   const auto a = static_cast<double>(a_);
   const double score = a * q_[i] - 2 * product;
   const double reach = 2 * norm32_[i] * w_norm_;
-  const double error = (relative32_ + relative64_) * reach + 2 * absolute32_ * unit +
-                       relative64_ * std::abs(a) * q_magnitude(i);
+  const double error =
+      (relative32_ + relative64_) * reach + 2 * absolute32_ * unit + relative64_ * std::abs(a) * q_magnitude(i);
   return {score - error, score + error};
 }
 

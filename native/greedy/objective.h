@@ -78,10 +78,10 @@ class Objective {
 
   // State of the bin.
   int64_t a_ = 0;
-  int64_t left_ = 0;                             // points never taken
-  int64_t members_ = 0;                          // |D|
+  int64_t left_ = 0;                              // points never taken
+  int64_t members_ = 0;                           // |D|
   double q_left_ = 0, q_all_ = 0, q_chosen_ = 0;  // sums of q over the points never taken, over D, over S
-  FixedVector rest_;                             // sum of y over the points never taken
+  FixedVector rest_;                              // sum of y over the points never taken
   FixedVector w_;
   std::vector<double> w64_;  // w in the units of load()
   std::vector<float> w32_;   // w64_ over a power of two, zero-padded

@@ -165,6 +165,8 @@ class Sweep {
 
 }  // namespace
 
-Partition sweep(const Problem& problem, const Settings& settings) { return Sweep(problem, settings).run(); }
+Partition sweep(const Problem& problem, const Settings& settings) {
+  return Sweep(problem, settings).run();
+}
 
 }  // namespace coregain

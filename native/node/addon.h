@@ -1,0 +1,13 @@
+// The parts of the addon. Each defines its functions on `exports`.
+#pragma once
+
+#include <napi.h>
+
+#include "node/jobs.h"
+
+namespace coregain::node {
+
+void register_greedy(Napi::Env env, Napi::Object exports, Jobs& jobs);
+void register_render(Napi::Env env, Napi::Object exports, Jobs& jobs);
+
+}  // namespace coregain::node
