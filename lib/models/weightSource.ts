@@ -67,7 +67,11 @@ function checkShapes(file: TensorFile, shapes: ReadonlyMap<string, readonly numb
   for (const [name, expected] of shapes) {
     const actual = file.tensors.get(name)!.shape;
     const free = name.endsWith('.pos_emb') ? 2 : expected.length;
-    if (actual.length !== expected.length || expected.slice(0, free).some((dim, i) => dim !== actual[i])) {
+    if (
+      actual.length !== expected.length ||
+      actual.includes(0) ||
+      expected.slice(0, free).some((dim, i) => dim !== actual[i])
+    ) {
       throw new ModelError(
         'ERR_TENSOR_SHAPE',
         `${file.path}: "${name}" has the shape [${actual.join(', ')}], but the model description asks for [${expected.join(', ')}]. Check that the weights belong to it.`,

@@ -133,7 +133,7 @@ export async function readSafetensors(path: string): Promise<Record<string, Tens
 }
 
 /** Puts `data` into the tensor `name`, beginning with its element number `element`. */
-export type TensorSink = (name: string, element: number, data: Tensor['data']) => Promise<void>;
+export type TensorSink = (name: string, element: number, data: ArrayBufferView) => Promise<void>;
 
 /**
  * Writes a safetensors file atomically. `layout` says what it will hold, in order; `fill` then delivers the elements

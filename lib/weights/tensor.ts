@@ -49,13 +49,13 @@ export function elementCount(shape: readonly number[]): number {
 
 /** Views `bytes` as elements; copies only where the memory is not aligned. */
 export function asElements(dtype: TensorDtype, bytes: Uint8Array): TensorData {
-  const { bytes: size, Array } = dtypes[dtype];
+  const { bytes: size, Array: Elements } = dtypes[dtype];
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
-  return new Array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size);
+  return new Elements(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size);
 }
 
 /** The bytes of a tensor's data, without a copy. */
-export function asBytes(data: TensorData): Uint8Array {
+export function asBytes(data: ArrayBufferView): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
