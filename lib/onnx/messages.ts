@@ -4,7 +4,17 @@ export interface WorkerOptions {
   modelPath: string;
   threads: number;
   device: 'auto' | 'cpu' | 'cuda';
+  /** On a SharedArrayBuffer, see `Flag`. */
+  flags: Int32Array;
 }
+
+/** Cells of `flags`; each is 0 or 1. */
+export const Flag = {
+  /** The thread is inside ONNX Runtime. */
+  busy: 0,
+  /** The process ends: enter ONNX Runtime no more. */
+  stop: 1,
+} as const;
 
 /** A tensor as it crosses the thread border. */
 export interface SessionTensor {

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { ModelError } from '../errors.js';
-import type { Reply, Request, SessionTensor, WorkerOptions } from './messages.js';
+import { Flag, type Reply, type Request, type SessionTensor, type WorkerOptions } from './messages.js';
 
 export type { SessionTensor } from './messages.js';
 
@@ -29,6 +29,16 @@ export interface OnnxSession {
   close(): Promise<void>;
 }
 
+/** Flags of the sessions that are open. */
+const open = new Set<Int32Array>();
+const LONGEST_WAIT_MS = 30_000;
+
+// Ending a thread that is inside ONNX Runtime aborts the whole process, so an exit waits until each has come out.
+process.on('exit', () => {
+  for (const flags of open) Atomics.store(flags, Flag.stop, 1);
+  for (const flags of open) Atomics.wait(flags, Flag.busy, 1, LONGEST_WAIT_MS);
+});
+
 interface Waiting {
   resolve(outputs: Record<string, SessionTensor>): void;
   reject(error: Error): void;
@@ -40,9 +50,15 @@ interface Waiting {
  */
 export async function openSession(modelPath: string, options: SessionOptions = {}): Promise<OnnxSession> {
   const { threads = 0, device = 'auto' } = options;
-  const workerData: WorkerOptions = { modelPath, threads: threads || availableParallelism(), device };
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
-  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  const flags = new Int32Array(new SharedArrayBuffer(8));
+  const workerData: WorkerOptions = { modelPath, threads: threads || availableParallelism(), device, flags };
+  const worker = new Worker(new URL('./worker.js', import.meta.url), {
+    workerData,
+    // Flags of the main program, such as --input-type of `node -e`, are errors for a thread that runs a file.
+    execArgv: [],
+  });
+  open.add(flags);
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve())).finally(() => open.delete(flags));
   const waiting = new Map<number, Waiting>();
   let closing: Promise<void> | undefined;
 

@@ -7,9 +7,10 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Reply, Request, SessionTensor, WorkerOptions } from './messages.js';
+import { Flag, type Reply, type Request, type SessionTensor, type WorkerOptions } from './messages.js';
 
 const port = parentPort!;
+const options = workerData as WorkerOptions;
 
 function reply(message: Reply, transfer: ArrayBuffer[] = []): void {
   port.postMessage(message, transfer);
@@ -24,6 +25,18 @@ function cudaInstalled(): boolean {
   return readdirSync(join(packageFolder, 'bin'), { recursive: true }).some((file) =>
     String(file).includes('onnxruntime_providers_cuda'),
   );
+}
+
+/** Does something inside ONNX Runtime, where the thread must not be ended from outside: that aborts the process. */
+async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  Atomics.store(options.flags, Flag.busy, 1);
+  try {
+    if (Atomics.load(options.flags, Flag.stop)) throw new Error('the process is ending');
+    return await work();
+  } finally {
+    Atomics.store(options.flags, Flag.busy, 0);
+    Atomics.notify(options.flags, Flag.busy);
+  }
 }
 
 async function open({ modelPath, threads, device }: WorkerOptions) {
@@ -52,7 +65,7 @@ async function run(session: InferenceSession, { id, feeds, outputs }: Extract<Re
     const tensors = Object.fromEntries(
       Object.entries(feeds).map(([name, { data, dims }]) => [name, new Tensor(dtypeOf(data), data, dims)]),
     );
-    const results = await session.run(tensors, outputs);
+    const results = await guarded(() => session.run(tensors, outputs));
     const fetched: Record<string, SessionTensor> = {};
     for (const name of outputs) {
       const { data, dims } = results[name]!;
@@ -67,15 +80,14 @@ async function run(session: InferenceSession, { id, feeds, outputs }: Extract<Re
   }
 }
 
-const options = workerData as WorkerOptions;
 try {
-  const { session, provider } = await open(options);
+  const { session, provider } = await guarded(() => open(options));
   // One request after the other: a session's threads are busy with one run at a time anyway.
   let queue = Promise.resolve();
   port.on('message', (request: Request) => {
     queue = queue.then(async () => {
       if (request.type === 'run') return run(session, request);
-      await session.release();
+      await guarded(() => session.release());
       port.close();
     });
   });
