@@ -41,10 +41,37 @@ export interface GreedyResult {
   exactDecisions: number;
 }
 
+/** Arguments of `renderScenes`, already validated. */
+export interface RenderJob {
+  /** One array for each scene, as `packScene` of lib/data/scenes.ts makes it; copied before the call returns. */
+  scenes: Float64Array[];
+  /** Width and height of the images, pixels. */
+  size: number;
+  /** Leaves `rgb` empty: only labels are wanted. */
+  labelsOnly: boolean;
+  /** 0 = all hardware threads. */
+  threads: number;
+}
+
+/** Row-major images of size x size, and what each object of the scene covers in them. */
+export interface RenderedScene {
+  /** sRGB, 3 bytes for each pixel. */
+  rgb: Uint8Array;
+  /** Class ids, 0 = background. */
+  semseg: Uint8Array;
+  /** 1 + index of the object, 0 = background. */
+  instance: Uint8Array;
+  /** Along the camera's axis, millimetres; 0 = nothing within 65.535 m. */
+  depth: Uint16Array;
+  /** `box` is left, top, right, bottom, half open. */
+  objects: { pixels: number; box: [number, number, number, number] }[];
+}
+
 /** The functions of the C++ addon. Promises reject with `code` `ERR_CANCELLED` when cancelled. */
 export interface NativeAddon {
   cpu(): CpuReport;
   greedyBins(job: GreedyJob): Promise<GreedyResult>;
+  renderScenes(job: RenderJob): Promise<RenderedScene[]>;
 }
 
 let loaded: NativeAddon | undefined;

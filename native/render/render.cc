@@ -12,8 +12,6 @@
 namespace coregain::render {
 namespace {
 
-constexpr int kGrid = 4;  // 4 x 4 rays for a pixel that shows an object or its edge
-
 // 8-bit sRGB (IEC 61966-2-1) of linear light. The border between code k and k + 1 is the decoded k + 0.5, so coding is
 // a search among 255 borders. No pow: its last bit differs between C libraries, and so would images.
 class Srgb {
@@ -113,12 +111,18 @@ Images labels(const Scene& scene, const View& view, int size) {
   return images;
 }
 
-// Is there an object in the 3 x 3 pixels round (x, y)?
-bool near_object(const std::vector<uint8_t>& instance, int x, int y, int size) {
-  for (int v = std::max(y - 1, 0); v <= std::min(y + 1, size - 1); ++v)
-    for (int u = std::max(x - 1, 0); u <= std::min(x + 1, size - 1); ++u)
-      if (instance[static_cast<size_t>(v * size + u)] != 0) return true;
-  return false;
+// Rays for a pixel, along each side: as many as what it shows needs. The floor is smooth, and so is rubber; metal
+// mirrors edges; borders are told by the labels of the pixels around.
+int grid_at(const Scene& scene, const std::vector<uint8_t>& instance, int x, int y, int size) {
+  const auto id = [&](int u, int v) {
+    return instance[static_cast<size_t>(std::clamp(v, 0, size - 1) * size + std::clamp(u, 0, size - 1))];
+  };
+  const uint8_t here = id(x, y);
+  for (int v = y - 1; v <= y + 1; ++v)
+    for (int u = x - 1; u <= x + 1; ++u)
+      if (id(u, v) != here) return 4;
+  if (here == 0) return 1;
+  return scene.objects[here - 1U].material == Material::kMetal ? 3 : 2;
 }
 
 }  // namespace
@@ -134,8 +138,7 @@ Images render(const Scene& scene, int size) {
   images.rgb.reserve(images.instance.size() * 3);
   for (int y = 0; y < size; ++y) {
     for (int x = 0; x < size; ++x) {
-      // the floor is smooth: one ray is enough
-      const int grid = near_object(images.instance, x, y, size) ? kGrid : 1;
+      const int grid = grid_at(scene, images.instance, x, y, size);
       Vec3 sum;
       for (int k = 0; k < grid * grid; ++k) {
         const double u = x + (k % grid + 0.5) / grid, v = y + (k / grid + 0.5) / grid;

@@ -1,6 +1,7 @@
 #include "render/shade.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "render/shapes.h"
 
@@ -54,7 +55,12 @@ Shader::Shader(const Scene& scene) : scene_(scene) {
       light.points[static_cast<size_t>(i)] = light.center + across * (((i % 4) * 0.5 - 0.75) * kHalfSide[k]) +
                                              along * (((i / 4) * 0.5 - 0.75) * kHalfSide[k]);
   }
-  for (const Object& object : scene.objects) radii_.push_back(bounding_radius(object));
+  for (const Object& object : scene.objects) {
+    radii_.push_back(bounding_radius(object));
+    std::array<Grid, kLamps>& local = local_.emplace_back();
+    for (size_t k = 0; k < kLamps; ++k)
+      for (size_t i = 0; i < local[k].size(); ++i) local[k][i] = to_local(object, lights_[k].points[i]);
+  }
   for (const Object& object : scene.objects) {
     const Vec3 base = {object.center.x, object.center.y, 0};
     Vec3 light = {kAmbient, kAmbient, kAmbient};
@@ -127,14 +133,15 @@ Vec3 Shader::glow(const Ray& ray, double until) const {
 
 Shader::Lit Shader::lamps(const Surface& surface, Vec3 mirrored, int sharpness) const {
   Lit lit;
-  for (const Light& light : lights_) {
+  for (size_t k = 0; k < kLamps; ++k) {
+    const Light& light = lights_[k];
     const Vec3 to = light.center - surface.point;
     const double square = dot(to, to);
     const Vec3 direction = to * (1 / std::sqrt(square));
     const double axis = -dot(direction, light.aim);
     const double cosine = dot(direction, surface.normal);
     if (axis <= 0 || cosine <= 0) continue;
-    const double seen = visible(light, surface);
+    const double seen = visible(k, surface);
     if (seen == 0) continue;
     const Vec3 arriving = light.power * (seen * axis / square);
     lit.diffuse = lit.diffuse + arriving * cosine;
@@ -147,11 +154,12 @@ Shader::Lit Shader::lamps(const Surface& surface, Vec3 mirrored, int sharpness) 
 }
 
 // Part of the lamp that the surface sees. Objects far from the cone between the two are ruled out first.
-double Shader::visible(const Light& light, const Surface& surface) const {
+double Shader::visible(size_t lamp, const Surface& surface) const {
+  const Light& light = lights_[lamp];
   const Vec3 axis = light.center - surface.point;
   const double square = dot(axis, axis);
   const double reach = length(light.points[0] - light.center);
-  int seen = 0xffff;
+  unsigned seen = 0xffff;  // a bit for each point of the grid
   for (size_t i = 0; i < scene_.objects.size(); ++i) {
     if (static_cast<int>(i) == surface.object) continue;  // convex: the normal has told already
     const Object& object = scene_.objects[i];
@@ -160,11 +168,16 @@ double Shader::visible(const Light& light, const Surface& surface) const {
     const Vec3 apart = to - axis * along;
     const double near = radii_[i] * 1.1 + reach * along;
     if (dot(apart, apart) > near * near) continue;
-    for (int k = 0; k < 16; ++k)
-      if ((seen >> k & 1) && between(object, surface.point, light.points[static_cast<size_t>(k)])) seen &= ~(1 << k);
+    const Vec3 from = to_local(object, surface.point);
+    const Grid& points = local_[i][lamp];
+    const auto hides = [&](size_t k) { return between(object.shape, from, points[k]); };
+    // what a convex object hides of a plane is convex: all of the square if its corners
+    if (hides(0) && hides(3) && hides(12) && hides(15)) return 0;
+    for (size_t k = 0; k < points.size(); ++k)
+      if ((seen >> k & 1) != 0 && hides(k)) seen &= ~(1U << k);
     if (seen == 0) return 0;
   }
-  return __builtin_popcount(static_cast<unsigned>(seen)) / 16.0;
+  return std::popcount(seen) / 16.0;
 }
 
 // Light from everywhere, less what the objects near by hide (as spheres: cos * (radius / distance)^2), plus what they

@@ -24,9 +24,10 @@ class Shader {
   Vec3 radiance(const Ray& ray, const Hit& hit) const { return radiance(ray, hit, 0); }
 
  private:
+  using Grid = std::array<Vec3, 16>;  // points spread over a lamp's square, row by row
   struct Light {
     Vec3 center, aim;
-    std::array<Vec3, 16> points;  // spread over the lamp's square
+    Grid points;
     Vec3 power;
   };
   struct Surface {
@@ -42,13 +43,14 @@ class Shader {
   Vec3 reflected(const Surface& surface, Vec3 direction, int bounce) const;
   Vec3 glow(const Ray& ray, double until) const;
   Lit lamps(const Surface& surface, Vec3 mirrored, int sharpness) const;
-  double visible(const Light& light, const Surface& surface) const;
+  double visible(size_t lamp, const Surface& surface) const;
   Vec3 ambient(const Surface& surface) const;
 
   const Scene& scene_;
   std::array<Light, kLamps> lights_;
-  std::vector<double> radii_;      // of the bounding spheres
-  std::vector<Vec3> floor_light_;  // radiance of the floor under each object, were it not there
+  std::vector<std::array<Grid, kLamps>> local_;  // the lamps in the frame of each object
+  std::vector<double> radii_;                    // of the bounding spheres
+  std::vector<Vec3> floor_light_;                // radiance of the floor under each object, were it not there
 };
 
 }  // namespace coregain::render

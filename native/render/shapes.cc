@@ -12,14 +12,14 @@ constexpr double rounding(Shape shape) {
   return shape == Shape::kCube ? 0.14 : 0.05;
 }
 
-// In the object's own frame shapes have size 1; t stays the same because the direction is scaled too.
-Vec3 to_object(const Object& o, Vec3 v) {
+Vec3 turn_and_scale(const Object& o, Vec3 v) {
   const double k = 1 / o.scale;
   return {(o.cos * v.x + o.sin * v.y) * k, (o.cos * v.y - o.sin * v.x) * k, v.z * k};
 }
 
-Ray to_object(const Object& o, const Ray& ray) {
-  return {to_object(o, ray.origin - o.center), to_object(o, ray.direction)};
+// t stays the same because the direction is scaled too.
+Ray to_local(const Object& o, const Ray& ray) {
+  return {turn_and_scale(o, ray.origin - o.center), turn_and_scale(o, ray.direction)};
 }
 
 // The part of the line that lies in [-1, 1] along one axis.
@@ -124,16 +124,21 @@ constexpr auto kProfile = [] {
 }  // namespace
 
 double intersect(const Object& object, const Ray& ray) {
-  const double t = enter(object.shape, to_object(object, ray));
+  const double t = enter(object.shape, to_local(object, ray));
   return t > 0 ? t : kNever;
 }
 
-bool between(const Object& object, Vec3 from, Vec3 to) {
-  return enter(object.shape, to_object(object, {from, to - from})) < 1;
+Vec3 to_local(const Object& object, Vec3 point) {
+  return turn_and_scale(object, point - object.center);
+}
+
+bool between(Shape shape, Vec3 from, Vec3 to) {
+  const Interval in = inside(shape, {from, to - from});
+  return in.enter <= in.leave && in.leave > 0 && in.enter < 1;
 }
 
 Vec3 normal_at(const Object& object, Vec3 point) {
-  const Vec3 n = normalize(from_core(object.shape, to_object(object, point - object.center)));
+  const Vec3 n = normalize(from_core(object.shape, to_local(object, point)));
   return {object.cos * n.x - object.sin * n.y, object.sin * n.x + object.cos * n.y, n.z};
 }
 

@@ -10,8 +10,11 @@ inline constexpr double kNever = 1e30;
 // Smallest t > 0 at which the ray enters the object, kNever if it misses it. Rays start outside of objects.
 double intersect(const Object& object, const Ray& ray);
 
-// Is anything of the object between the two points?
-bool between(const Object& object, Vec3 from, Vec3 to);
+// A point in the object's own frame, in which the shape has size 1.
+Vec3 to_local(const Object& object, Vec3 point);
+
+// Is the shape between two points of its own frame? Takes its edges as sharp, which no soft shadow tells.
+bool between(Shape shape, Vec3 from, Vec3 to);
 
 // Outward normal (length 1) at a point of the object's surface.
 Vec3 normal_at(const Object& object, Vec3 point);

@@ -112,9 +112,9 @@ TEST("normals have length 1, point outwards and are those of the face away from 
       const Vec3 n = normal_at(o, at(ray, t));
       EXPECT(close(length(n), 1));
       EXPECT(dot(n, ray.direction) < 1e-3);
-      // just outside there is nothing between, just inside there is
-      EXPECT(!between(o, from, at(ray, t - 1e-4)));
-      EXPECT(between(o, from, at(ray, t + 1e-4)));
+      // what is hit is in between, and behind the eye nothing is
+      EXPECT(between(shape, to_local(o, from), to_local(o, at(ray, t + 1e-4))));
+      EXPECT(!between(shape, to_local(o, from), to_local(o, from * 2)));
     }
     EXPECT(hits > 500);
   }
