@@ -41,35 +41,51 @@ function patchFanIn(config: MultimaeConfig, name: string): number {
   return name.includes('.rgb.') ? 3 * patch ** 2 : classEmbedding * (patch / semsegStride) ** 2;
 }
 
-function fillUniform(data: Float32Array, random: () => number, bound: number): Float32Array {
-  for (let i = 0; i < data.length; i++) data[i] = (2 * random() - 1) * bound;
+function fillUniform(data: Float32Array, random: RandomWords, bound: number): Float32Array {
+  const words = new Uint32Array(4096);
+  for (let start = 0; start < data.length; start += words.length) {
+    random(words);
+    const end = Math.min(start + words.length, data.length);
+    for (let i = start; i < end; i++) data[i] = (words[i - start]! * 2 ** -31 - 1) * bound;
+  }
   return data;
 }
 
 /** Box-Muller; values beyond +-2 are drawn again. */
-function fillNormal(data: Float32Array, random: () => number, deviation: number): Float32Array {
+function fillNormal(data: Float32Array, random: RandomWords, deviation: number): Float32Array {
+  const words = new Uint32Array(2);
   for (let i = 0; i < data.length; ) {
-    const radius = Math.sqrt(-2 * Math.log(1 - random()));
-    const value = deviation * radius * Math.cos(2 * Math.PI * random());
+    random(words);
+    const radius = Math.sqrt(-2 * Math.log(1 - words[0]! * 2 ** -32));
+    const value = deviation * radius * Math.cos(2 * Math.PI * 2 ** -32 * words[1]!);
     if (Math.abs(value) <= 2) data[i++] = value;
   }
   return data;
 }
 
-/** Uniform numbers in [0, 1) with 32 bits: sfc32 (Chris Doty-Humphrey, PractRand), seeded by a hash of seed and name. */
-function randomStream(seed: number, name: string): () => number {
-  let [a, b, c, counter] = [0x9e3779b9, 0x243f6a88, seed | 0, Math.floor(seed / 2 ** 32) | 1];
-  const next = () => {
-    const result = (a + b + counter++) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (((c << 21) | (c >>> 11)) + result) | 0;
-    return (result >>> 0) / 2 ** 32;
+/** Fills an array with uniform 32-bit words. */
+type RandomWords = (target: Uint32Array) => void;
+
+/** sfc32 (Chris Doty-Humphrey, PractRand), seeded by a hash of seed and name. */
+function randomStream(seed: number, name: string): RandomWords {
+  const state = Int32Array.of(0x9e3779b9, 0x243f6a88, seed, Math.floor(seed / 2 ** 32) | 1);
+  const fill: RandomWords = (target) => {
+    let [a, b, c, counter] = state as unknown as [number, number, number, number];
+    for (let i = 0; i < target.length; i++) {
+      const word = (((a + b) | 0) + counter) | 0;
+      counter = (counter + 1) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (((c << 21) | (c >>> 11)) + word) | 0;
+      target[i] = word;
+    }
+    state.set([a, b, c, counter]);
   };
+  const discarded = new Uint32Array(1);
   for (const character of name) {
-    a ^= character.charCodeAt(0);
-    next();
+    state[0]! ^= character.charCodeAt(0);
+    fill(discarded);
   }
-  for (let i = 0; i < 16; i++) next();
-  return next;
+  fill(new Uint32Array(16));
+  return fill;
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
 import { createModelFolder } from '../onnx/modelFolder.js';
 import { type OnnxSession, openSession, type SessionOptions, type SessionTensor } from '../onnx/session.js';
@@ -83,6 +84,7 @@ async function load(config: MultimaeConfig, source: WeightSource, blocks: number
   try {
     for (const [name, shape] of encoderWeights(config)) {
       const data = await source.read(name);
+      await setImmediate(); // each step on a large weight takes tens of milliseconds: timers run in between
       hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       if (name === 'global_tokens') globalTokens = Float32Array.from(data);
       else if (name === 'input_adapters.rgb.pos_emb') positions.rgb = { rows: shape[2]!, cols: shape[3]!, data };
