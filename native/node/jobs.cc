@@ -1,6 +1,6 @@
 #include "node/jobs.h"
 
-#include <algorithm>
+#include <atomic>
 #include <exception>
 #include <new>
 #include <optional>
@@ -16,6 +16,7 @@ struct Jobs::Job {
   Napi::ThreadSafeFunction settle;
   std::thread thread;
   std::optional<JobError> error;
+  std::atomic<bool> ended{false};
 
   void run() {
     try {
@@ -28,6 +29,7 @@ struct Jobs::Job {
     } catch (const std::exception& e) {
       error = {"ERR_NATIVE", e.what()};
     }
+    ended = true;
     // closing: the environment is going away and nobody waits for the result
     if (settle.BlockingCall([this](Napi::Env env, Napi::Function) { settle_promise(env); }) == napi_ok)
       settle.Release();
@@ -63,7 +65,7 @@ Napi::Promise Jobs::start(Napi::Env env, JobWork work) {
 
 void Jobs::finish(Job* job) {
   if (job->thread.joinable()) {
-    job->work.cancel();
+    if (!job->ended) job->work.cancel();
     job->thread.join();
   }
   running_.remove_if([job](const std::unique_ptr<Job>& j) { return j.get() == job; });
