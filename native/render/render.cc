@@ -115,7 +115,8 @@ Images labels(const Scene& scene, const View& view, int size) {
 // mirrors edges; borders are told by the labels of the pixels around.
 int grid_at(const Scene& scene, const std::vector<uint8_t>& instance, int x, int y, int size) {
   const auto id = [&](int u, int v) {
-    return instance[static_cast<size_t>(std::clamp(v, 0, size - 1) * size + std::clamp(u, 0, size - 1))];
+    const int column = std::clamp(u, 0, size - 1), row = std::clamp(v, 0, size - 1);
+    return instance[static_cast<size_t>(row) * static_cast<size_t>(size) + static_cast<size_t>(column)];
   };
   const uint8_t here = id(x, y);
   for (int v = y - 1; v <= y + 1; ++v)
@@ -141,7 +142,8 @@ Images render(const Scene& scene, int size) {
       const int grid = grid_at(scene, images.instance, x, y, size);
       Vec3 sum;
       for (int k = 0; k < grid * grid; ++k) {
-        const double u = x + (k % grid + 0.5) / grid, v = y + (k / grid + 0.5) / grid;
+        const int column = k % grid, row = k / grid;
+        const double u = x + (column + 0.5) / grid, v = y + (row + 0.5) / grid;
         const Ray ray = view.ray(u, v);
         const Vec3 light = shader.radiance(ray, view.hit(ray, u, v));
         // clipped before the mean, as film is: a bright lamp in a mirror must not swallow the edge that it touches

@@ -51,9 +51,10 @@ Shader::Shader(const Scene& scene) : scene_(scene) {
     light.power = kPower[k];
     const Vec3 across = normalize(cross(light.aim, {0, 0, 1}));
     const Vec3 along = cross(across, light.aim);
-    for (int i = 0; i < 16; ++i)
-      light.points[static_cast<size_t>(i)] = light.center + across * (((i % 4) * 0.5 - 0.75) * kHalfSide[k]) +
-                                             along * (((i / 4) * 0.5 - 0.75) * kHalfSide[k]);
+    for (int row = 0; row < 4; ++row)
+      for (int column = 0; column < 4; ++column)
+        light.points[static_cast<size_t>(row) * 4 + static_cast<size_t>(column)] =
+            light.center + (across * (column * 0.5 - 0.75) + along * (row * 0.5 - 0.75)) * kHalfSide[k];
   }
   for (const Object& object : scene.objects) {
     radii_.push_back(bounding_radius(object));

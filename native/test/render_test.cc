@@ -15,6 +15,10 @@ namespace {
 
 constexpr int kSize = 96;
 
+size_t pixel(int x, int y) {
+  return static_cast<size_t>(y) * kSize + static_cast<size_t>(x);
+}
+
 Object object(Shape shape, Vec3 center, double scale, double angle = 0, Material material = Material::kRubber) {
   return {shape, material, center, scale, std::cos(angle), std::sin(angle), {0.5, 0.4, 0.3}};
 }
@@ -144,7 +148,7 @@ TEST("depth is planar: straight above a sphere, a cube and the floor it is known
   const double f = 245.0 / 224 * kSize;
   for (int y = 0; y < kSize; ++y) {
     for (int x = 0; x < kSize; ++x) {
-      const auto i = static_cast<size_t>(y * kSize + x);
+      const size_t i = pixel(x, y);
       const double u = (x + 0.5 - kSize / 2.0) / f, v = (kSize / 2.0 - y - 0.5) / f;
       double expected = -1;
       if (images.instance[i] == 0 && 10 * u * -0.904 + 10 * v * 0.4275 < 2) expected = 10;
@@ -199,7 +203,7 @@ TEST("only what an object hides is not seen: the nearest of all shapes wins, wha
         const double t = intersect(s.objects[k], ray);
         if (t < nearest) nearest = t, id = static_cast<int>(k) + 1;
       }
-      wrong += reversed.instance[static_cast<size_t>(y * kSize + x)] != id;
+      wrong += reversed.instance[pixel(x, y)] != id;
     }
   }
   EXPECT(wrong == 0);  // the rectangles that rule objects out never cut one off
@@ -215,7 +219,7 @@ TEST("labels of a picture are those without the picture; images do not depend on
   const std::vector<Images> one = render_all(scenes, 48, false, 1, go);
   const std::vector<Images> three = render_all(scenes, 48, false, 3, go);
   for (size_t i = 0; i < scenes.size(); ++i) {
-    EXPECT(one[i].rgb.size() == 48 * 48 * 3);
+    EXPECT(one[i].rgb.size() == size_t{48} * 48 * 3);
     EXPECT(same(one[i], three[i]));
     const Images labels = render_labels(scenes[i], 48);
     EXPECT(labels.rgb.empty() && labels.instance == one[i].instance && labels.depth == one[i].depth);
