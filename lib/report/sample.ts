@@ -1,19 +1,10 @@
+import { random } from '../data/random.js';
+
 /** `count` positions spread evenly over 0..length-1, ends included, in ascending order; all of them if they are few. */
 export function spread(length: number, count: number): number[] {
   if (length <= count) return Array.from({ length }, (_, i) => i);
   if (count === 1) return [0];
   return Array.from({ length: count }, (_, i) => Math.round((i * (length - 1)) / (count - 1)));
-}
-
-/** mulberry32, a 32-bit generator that is good enough to thin out a picture. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /**
@@ -22,12 +13,12 @@ function generator(seed: number): () => number {
  * `total` is how many rows `keep` holds for.
  */
 export function randomSubset(rowCount: number, keep: (row: number) => boolean, total: number, count: number): number[] {
-  const random = generator(1);
+  const stream = random(rowCount, total, count);
   const subset: number[] = [];
   let left = total;
   for (let row = 0; row < rowCount && subset.length < count; row++) {
     if (!keep(row)) continue;
-    if (random() * left < count - subset.length) subset.push(row);
+    if (stream.uniform(0, left) < count - subset.length) subset.push(row);
     left--;
   }
   return subset;
