@@ -73,7 +73,8 @@ export function gainChart(partition: Partition, colour: (bin: number) => string)
     low = Math.min(low, gain);
     high = Math.max(high, gain);
   }
-  if (!(high > low)) [low, high] = [(gains[0] ?? 0) - 1, (gains[0] ?? 0) + 1];
+  const air = high > low ? 0.04 * (high - low) : Math.abs(gains[0] ?? 0) + 1;
+  [low, high] = gains.length > 0 ? [low - air, high + air] : [-1, 1];
   const xOf = (i: number) => ((i + 0.5) / order.length) * PLOT.width;
   const yOf = (gain: number) => (1 - (gain - low) / (high - low)) * PLOT.height;
   const runs = binRuns(partition);

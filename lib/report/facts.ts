@@ -1,6 +1,6 @@
 import type { EngineReport } from '../select/types.js';
 import { type Html, html } from './html.js';
-import { formatCount, formatSeconds, formatShare } from './numbers.js';
+import { formatCount, formatSeconds } from './numbers.js';
 import type { RunFacts } from './types.js';
 
 /** A report is a page to read; `run.json` has everything. */
@@ -29,7 +29,7 @@ export function runSection(run: RunFacts, engine: EngineReport): Html {
 <div class="columns">
 <div><h3>Time</h3><table class="numbers"><tbody>${stages.map(
     ({ name, seconds }) =>
-      html`<tr><th scope="row">${name}</th><td>${formatSeconds(seconds)}</td><td class="muted">${formatShare(seconds, total)}</td></tr>
+      html`<tr><th scope="row">${name}</th><td>${formatSeconds(seconds)}</td><td class="muted">${(total > 0 ? (100 * seconds) / total : 0).toFixed(1)}%</td></tr>
 `,
   )}<tr class="total"><th scope="row">total</th><td>${formatSeconds(total)}</td><td></td></tr></tbody></table></div>
 <div><h3>Selection engine</h3>${factTable([

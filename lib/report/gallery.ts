@@ -39,9 +39,9 @@ export function gallerySection(
   const withMasks = labels.length > 0;
   return html`<section id="pictures">
 <h2>What was chosen</h2>
-<p class="lead">Chosen samples of each bin in the order in which the gain put them: the earlier the bin, the more ordinary its contents${
-    withMasks ? ', and to the right of each picture its label mask' : ''
-  }. ${shelves.length < filled ? `${plural(shelves.length, 'bin')} of ${formatCount(filled)} shown, evenly spaced.` : ''}</p>
+<p class="lead">Chosen samples of each bin in the order in which they were put there; #n is the place in the bin, counted from 0.${
+    withMasks ? ' To the right of each picture is its label mask.' : ''
+  } ${shelves.length < filled ? `${plural(shelves.length, 'bin')} of ${formatCount(filled)} shown, evenly spaced.` : ''}</p>
 ${withMasks ? labelKey(labels) : undefined}
 ${shelves.map((shelf) => shelfOf(shelf, tiles, summary, colour(shelf.bin.bin)))}
 </section>`;

@@ -1,5 +1,6 @@
 const COUNT = new Intl.NumberFormat('en-US');
 const COMPACT = new Intl.NumberFormat('en-US', { notation: 'compact', maximumSignificantDigits: 4 });
+const PLAIN = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 5 });
 const PERCENT = new Intl.NumberFormat('en-US', { style: 'percent', maximumSignificantDigits: 3 });
 
 /** 12345 -> `12,345`. */
@@ -20,7 +21,8 @@ export function formatShare(part: number, whole: number): string {
 /** A real number short enough for an axis, with a true minus sign. */
 export function formatValue(value: number): string {
   const size = Math.abs(value);
-  const text = size !== 0 && (size < 1e-3 || size >= 1e15) ? value.toExponential(2) : COMPACT.format(value);
+  const unreadable = size !== 0 && (size < 1e-3 || size >= 1e15);
+  const text = unreadable ? value.toExponential(2) : (size < 1e5 ? PLAIN : COMPACT).format(value);
   return text.replaceAll('-', '\u2212');
 }
 

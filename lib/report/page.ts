@@ -76,7 +76,7 @@ function header(input: ReportInput, summary: Summary): Html {
     ['chosen', formatCount(chosenCount)],
     ['share', formatShare(chosenCount, rowCount)],
     ['bins', formatCount(bins.length)],
-    ['gain', input.gain === 'cosine' ? 'cosine' : 'sq. Euclidean'],
+    ['gain', input.gain === 'cosine' ? 'cosine' : 'squared distance'],
     ['seed', String(input.selection.seed)],
     ['time', formatSeconds(seconds)],
   ];
@@ -94,8 +94,8 @@ function howDrawn({ bins }: Summary): string {
   const fewest = counts.reduce((least, count) => Math.min(least, count), Number.POSITIVE_INFINITY);
   const most = counts.reduce((greatest, count) => Math.max(greatest, count), 0);
   const drawn = fewest === most ? formatCount(most) : `${formatCount(fewest)} to ${formatCount(most)}`;
-  if (bins.length === 1) return `All samples were in a single bin, and ${drawn} of them drawn at random.`;
-  return `All samples were sorted into ${plural(bins.length, 'bin')}, from the most ordinary to the most unusual, and ${drawn} drawn at random from each, so that the coreset holds the common and the rare alike.`;
+  if (bins.length === 1) return `All samples were in a single bin, and ${drawn} of them were drawn.`;
+  return `All samples were sorted into ${plural(bins.length, 'bin')}, roughly from the most ordinary to the most unusual, and ${drawn} were drawn from each, so that the coreset holds the common and the rare alike.`;
 }
 
 function leftOutSentence({ leftOut }: Summary): string {

@@ -31,10 +31,10 @@ h3 small{color:var(--muted);font-weight:400;font-size:14px;margin-left:6px}
 .lead{max-width:72ch;margin:0 0 20px;color:var(--muted)}
 header .lead{margin:18px 0 0;font-size:18px;color:var(--ink)}
 header .lead.small{font-size:16px;color:var(--muted);margin-top:10px}
-.stats{display:grid;grid-template-columns:repeat(auto-fit,minmax(128px,1fr));gap:0;margin:32px 0 0;padding:0;border-top:1px solid var(--rule);border-bottom:1px solid var(--rule)}
-.stats div{padding:16px 16px 16px 0}
+.stats{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 32px;margin:32px 0 0;padding:4px 0;border-top:1px solid var(--rule);border-bottom:1px solid var(--rule)}
+.stats div{padding:12px 0}
 .stats dt{color:var(--muted);font-size:13.5px}
-.stats dd{margin:2px 0 0;font-size:24px;line-height:1.25;font-weight:620;letter-spacing:-.01em}
+.stats dd{margin:2px 0 0;font-size:22px;line-height:1.25;font-weight:620;letter-spacing:-.01em;white-space:nowrap}
 nav{position:sticky;top:0;z-index:2;background:var(--page);border-bottom:1px solid var(--rule);margin-top:28px}
 nav ul{display:flex;gap:22px;list-style:none;overflow-x:auto;white-space:nowrap}
 nav a{display:block;padding:11px 0;color:var(--muted);text-decoration:none;font-size:14.5px}
@@ -54,7 +54,7 @@ figure{margin:0}
 .chart{margin-top:8px}
 .ylabel,.xlabel{margin:0;color:var(--muted);font-size:13px}
 .ylabel{margin:0 0 10px 62px}
-.xlabel{text-align:right}
+.xlabel{text-align:right;margin:-6px 10px 0 0}
 .plot{position:relative;margin:0 10px 30px 62px;height:300px}
 .plot svg{display:block;width:100%;height:100%;overflow:visible;border-bottom:1px solid var(--muted)}
 .gridline{stroke:var(--rule);stroke-width:1;vector-effect:non-scaling-stroke}
