@@ -2,11 +2,16 @@ import type { Gain, Partition } from '../select/types.js';
 import { type Html, html } from './html.js';
 import { formatCount, formatValue, plural } from './numbers.js';
 import { niceTicks, PLOT, plot, type Tick } from './plot.js';
-import { spread } from './sample.js';
 import type { Summary } from './summary.js';
 
-/** Bins that carry their own number under a chart. */
-const MAX_BIN_TICKS = 10;
+/** About as many bins carry their number under the chart. */
+const BIN_TICKS = 10;
+
+/** A single bin is a bar, not a wall. */
+const WIDEST_BAR = 160;
+
+/** Beyond these bands would be finer than the eye; the line's colours still tell the bins apart. */
+const MAX_BANDS = 100;
 
 /** Stretches of the gain curve; each keeps its first, lowest, highest and last gain. */
 const MAX_STRETCHES = 1500;
@@ -15,10 +20,10 @@ const MAX_STRETCHES = 1500;
 export function binChart({ bins }: Summary, colour: (bin: number) => string): Html {
   const highest = Math.max(1, ...bins.map((bin) => bin.size));
   const step = PLOT.width / bins.length;
-  const gap = bins.length > 100 ? 0 : Math.min(0.22 * step, 14);
+  const barWidth = bins.length > 100 ? step : Math.min(step - Math.min(0.22 * step, 14), WIDEST_BAR);
   const bar = (bin: number, count: number, opacity: string) => {
     const height = (count / highest) * PLOT.height;
-    return html`<rect x="${(bin * step + gap / 2).toFixed(2)}" y="${(PLOT.height - height).toFixed(2)}" width="${(step - gap).toFixed(2)}" height="${height.toFixed(2)}" fill="${colour(bin)}"${opacity === '' ? '' : html` opacity="${opacity}"`}/>`;
+    return html`<rect x="${((bin + 0.5) * step - barWidth / 2).toFixed(2)}" y="${(PLOT.height - height).toFixed(2)}" width="${barWidth.toFixed(2)}" height="${height.toFixed(2)}" fill="${colour(bin)}"${opacity === '' ? '' : html` opacity="${opacity}"`}/>`;
   };
   return plot({
     marks: html`${bins.map(
@@ -26,7 +31,9 @@ export function binChart({ bins }: Summary, colour: (bin: number) => string): Ht
         html`<g><title>Bin ${bin}: ${formatCount(drawn.length)} of ${formatCount(size)} drawn</title>${bar(bin, size, '0.3')}${bar(bin, drawn.length, '')}</g>
 `,
     )}`,
-    xTicks: spread(bins.length, MAX_BIN_TICKS).map((bin) => ({ at: (bin + 0.5) / bins.length, text: String(bin) })),
+    xTicks: niceTicks(0, bins.length - 1, BIN_TICKS)
+      .filter(Number.isInteger)
+      .map((bin) => ({ at: (bin + 0.5) / bins.length, text: String(bin) })),
     yTicks: niceTicks(0, highest, 4)
       .filter(Number.isInteger)
       .map((count) => ({ at: count / highest, text: formatCount(count) })),
@@ -85,7 +92,7 @@ export function gainChart(partition: Partition, colour: (bin: number) => string)
     if (points.length === 1) points.push(points[0]!);
     const left = (from / order.length) * PLOT.width;
     const band = { x: left.toFixed(2), width: (((to - from) / order.length) * PLOT.width).toFixed(2) };
-    return html`<g><title>Bin ${bin}: ${plural(to - from, 'point')}, gain ${formatValue(gains[from]!)} at first, ${formatValue(gains[to - 1]!)} at last</title><rect class="${i % 2 ? 'band odd' : 'band'}" x="${band.x}" y="0" width="${band.width}" height="${PLOT.height}"/><polyline points="${points.join(' ')}" stroke="${colour(bin)}"/></g>
+    return html`<g><title>Bin ${bin}: ${plural(to - from, 'point')}, gain ${formatValue(gains[from]!)} at first, ${formatValue(gains[to - 1]!)} at last</title><rect class="${i % 2 && runs.length <= MAX_BANDS ? 'band odd' : 'band'}" x="${band.x}" y="0" width="${band.width}" height="${PLOT.height}"/><polyline${points[0] === points[1] ? html` class="dot"` : undefined} points="${points.join(' ')}" stroke="${colour(bin)}"/></g>
 `;
   });
   const xTicks: Tick[] = niceTicks(0, order.length, 5)
@@ -95,7 +102,10 @@ export function gainChart(partition: Partition, colour: (bin: number) => string)
     marks: html`<g class="curve">${marks}</g>`,
     xTicks,
     yTicks: niceTicks(low, high, 5).map((gain) => ({ at: (gain - low) / (high - low), text: formatValue(gain) })),
-    xLabel: 'place in the selection order; a shaded band is a bin',
+    xLabel:
+      runs.length > 1 && runs.length <= MAX_BANDS
+        ? 'place in the selection order; every other bin is shaded'
+        : 'place in the selection order',
     yLabel: 'gain',
     description: `Line chart of the gain over the selection order of ${plural(order.length, 'point')}, one line for each of ${plural(runs.length, 'bin')}. The table of bins has each bin's first and last gain.`,
   });

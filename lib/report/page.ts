@@ -93,8 +93,8 @@ function howDrawn({ bins }: Summary): string {
   const counts = bins.map((bin) => bin.drawn.length);
   const fewest = counts.reduce((least, count) => Math.min(least, count), Number.POSITIVE_INFINITY);
   const most = counts.reduce((greatest, count) => Math.max(greatest, count), 0);
-  const drawn = fewest === most ? formatCount(most) : `${formatCount(fewest)} to ${formatCount(most)}`;
-  if (bins.length === 1) return `All samples were in a single bin, and ${drawn} of them were drawn.`;
+  const drawn = fewest === most ? formatCount(most) : `between ${formatCount(fewest)} and ${formatCount(most)}`;
+  if (bins.length === 1) return 'There was a single bin to draw from.';
   return `All samples were sorted into ${plural(bins.length, 'bin')}, roughly from the most ordinary to the most unusual, and ${drawn} were drawn from each, so that the coreset holds the common and the rare alike.`;
 }
 

@@ -1,5 +1,5 @@
 import { type Html, html, jsonBlock } from './html.js';
-import { formatCount, plural } from './numbers.js';
+import { formatCount } from './numbers.js';
 import { binsPerColour } from './palette.js';
 import { randomSubset } from './sample.js';
 import type { Summary } from './summary.js';
@@ -31,7 +31,7 @@ function shownRows({ rowCount, chosenCount, chosen, bins, leftOut }: Summary): S
   return {
     rows: [...rest, ...places.map((i) => inOrder[i]!)],
     note: all
-      ? `All ${plural(rowCount, 'sample')} are drawn.`
+      ? 'Every sample is drawn.'
       : `A random part is drawn to keep this page quick: ${formatCount(chosenShown)} of ${formatCount(chosenCount)} chosen samples and ${formatCount(restShown)} of ${formatCount(restCount)} others.`,
   };
 }

@@ -28,7 +28,7 @@ h1{margin:0;font-size:clamp(28px,4.4vw,42px);line-height:1.12;letter-spacing:-.0
 h2{margin:0 0 6px;font-size:24px;line-height:1.25;letter-spacing:-.012em;font-weight:660}
 h3{margin:28px 0 8px;font-size:15px;font-weight:640}
 h3 small{color:var(--muted);font-weight:400;font-size:14px;margin-left:6px}
-.lead{max-width:72ch;margin:0 0 20px;color:var(--muted)}
+.lead{max-width:72ch;text-wrap:pretty;margin:0 0 20px;color:var(--muted)}
 header .lead{margin:18px 0 0;font-size:18px;color:var(--ink)}
 header .lead.small{font-size:16px;color:var(--muted);margin-top:10px}
 .stats{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 32px;margin:32px 0 0;padding:4px 0;border-top:1px solid var(--rule);border-bottom:1px solid var(--rule)}
@@ -62,6 +62,7 @@ figure{margin:0}
 .yticks span{right:calc(100% + 10px);transform:translateY(50%)}
 .xticks span{top:calc(100% + 9px);transform:translateX(-50%)}
 .curve polyline{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round;vector-effect:non-scaling-stroke}
+.curve polyline.dot{stroke-width:4.5}
 .band{fill:transparent}.band.odd{fill:var(--ink);fill-opacity:.045}
 g:hover>.band{fill:var(--ink);fill-opacity:.09}
 .legend{display:flex;flex-wrap:wrap;gap:6px;margin:0 0 12px}
@@ -71,8 +72,8 @@ g:hover>.band{fill:var(--ink);fill-opacity:.09}
 .legend button[aria-pressed=false] i{opacity:.25}
 .legend .divider{width:1px;margin:4px 4px;background:var(--rule)}
 .legend .swatch{border-radius:50%;margin-right:7px}
-.dot{width:6px;height:6px;border-radius:50%;background:var(--muted);margin:0 9px 0 4px}
-.dot.ring{width:11px;height:11px;border:1.5px solid var(--ink);margin:0 7px 0 1px}
+i.dot{width:6px;height:6px;border-radius:50%;background:var(--muted);margin:0 9px 0 4px}
+i.dot.ring{width:11px;height:11px;border:1.5px solid var(--ink);margin:0 7px 0 1px}
 .map{position:relative;background:var(--panel);border-radius:8px}
 .map canvas{display:block;width:100%;height:560px;border-radius:8px;touch-action:pan-y}
 .map .axis{position:absolute;color:var(--muted);font-size:12.5px;pointer-events:none}
@@ -83,7 +84,7 @@ g:hover>.band{fill:var(--ink);fill-opacity:.09}
 #tip[hidden]{display:none}
 #tip img{width:112px;height:auto;border-radius:3px;margin-bottom:5px}
 #tip span{color:var(--muted)}
-.hint{max-width:78ch;margin:14px 0 0;color:var(--muted);font-size:14.5px}
+.hint{max-width:78ch;text-wrap:pretty;margin:14px 0 0;color:var(--muted);font-size:14.5px}
 details{margin-top:16px}
 summary{cursor:pointer;font-size:14.5px;width:max-content}
 .scroll{overflow:auto;max-height:420px;margin-top:10px}
@@ -107,6 +108,7 @@ main,header,nav ul,footer{padding-left:16px;padding-right:16px}
 header{padding-top:36px}
 .tiles{grid-template-columns:repeat(2,minmax(0,1fr));gap:12px 10px}
 .columns{grid-template-columns:1fr}
+.stats{justify-content:flex-start}
 .plot{height:220px;margin-left:50px}.ylabel{margin-left:50px}
 .map canvas{height:400px}
 h3 small{display:block;margin:2px 0 0}
