@@ -2,12 +2,10 @@ import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { DataError } from '../errors.js';
-import type { Sample } from './dataset.js';
+import type { Modality, Sample } from './dataset.js';
 import { checkDepthScale, findDepthScales } from './depthScale.js';
 import type { SampleDraft } from './fileDataset.js';
 import { MODALITIES } from './modalities.js';
-
-const KINDS = [...MODALITIES, 'scene'] as const;
 
 /** A longer line is no manifest but some other file. */
 const MAX_LINE = 1 << 24;
@@ -84,18 +82,17 @@ function parseLine(text: string, where: string): SampleDraft {
   if (typeof line !== 'object' || line === null || Array.isArray(line)) {
     throw bad('is not a JSON object. Write one object per line, e.g. {"id": "000000", "rgb": "rgb/000000.png"}.');
   }
-  const { id, split = 'train', depth_scale: scale, ...metadata } = line as Record<string, unknown>;
+  const { id, split = 'train', depth_scale: scale, ...others } = line as Record<string, unknown>;
+  const { rgb, semseg, depth, instance, scene, ...metadata } = others;
   if (typeof id !== 'string' || id === '') {
     throw bad(id === undefined ? 'has no "id". Give each sample its own.' : '"id" must be a string that is not empty.');
   }
   if (typeof split !== 'string' || split === '') {
     throw bad(`(sample ${JSON.stringify(id)}): "split" must be a string, e.g. "train".`);
   }
-  const paths: Partial<Record<(typeof KINDS)[number], string>> = {};
-  for (const kind of KINDS) {
-    const file = metadata[kind] ?? undefined;
-    delete metadata[kind];
-    if (file === undefined) continue;
+  const paths: Partial<Record<Modality | 'scene', string>> = {};
+  for (const [kind, file] of Object.entries({ rgb, semseg, depth, instance, scene })) {
+    if (file === undefined || file === null) continue;
     if (typeof file !== 'string' || file === '' || file.includes('\0')) {
       throw bad(`(sample ${JSON.stringify(id)}): "${kind}" must be the path of a file.`);
     }
@@ -106,7 +103,7 @@ function parseLine(text: string, where: string): SampleDraft {
           'Put the manifest into the folder that contains all files and give paths relative to it.',
       );
     }
-    paths[kind] = file;
+    paths[kind as keyof typeof paths] = file;
   }
   if (MODALITIES.every((modality) => paths[modality] === undefined)) {
     throw bad(`(sample ${JSON.stringify(id)}) names no image. Give at least one of ${MODALITIES.join(', ')}.`);

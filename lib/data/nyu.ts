@@ -31,7 +31,8 @@ export async function openNyu(path: string): Promise<Dataset> {
   // Loaded only when needed: it compiles 4 MB of WebAssembly.
   const hdf5 = await import('h5wasm/node');
   const { activate_throwing_error_handler } = await hdf5.ready;
-  // Without it a failed read would return whatever was in memory.
+  // Without it a failed read prints to stderr and returns whatever was in memory. With it such a read leaves the file
+  // open until the process ends, which is the smaller evil.
   activate_throwing_error_handler();
 
   const file = attempt(path, 'opening it', () => new hdf5.File(resolve(path), 'r'));
@@ -47,6 +48,7 @@ export async function openNyu(path: string): Promise<Dataset> {
       return { id, split: 'train', paths: {}, depthScale: arrays.has('depth') ? 1 : Number.NaN, metadata };
     });
     let open = true;
+    let turn: Promise<void> = Promise.resolve();
     return {
       root: path,
       samples,
@@ -58,7 +60,9 @@ export async function openNyu(path: string): Promise<Dataset> {
           const list = [...arrays.keys()].join(', ');
           throw new DataError('ERR_FILE_MISSING', `${path} has no ${modality}. Choose among ${list}.`);
         }
-        await setImmediate();
+        // One read per round of the event loop, however many are asked for at once.
+        turn = turn.then(() => setImmediate());
+        await turn;
         if (!open) throw new DataError('ERR_DATASET_CLOSED', `${path} was closed. Read before closing it.`);
         const name = `${modality} of sample "${id}"`;
         const stored = attempt(path, `reading ${name}`, () => array.slice([[index, index + 1]])) as Raster['data'];
