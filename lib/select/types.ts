@@ -1,6 +1,12 @@
 /** Gain to maximise at each greedy step. Formulas: docs/gain.md. */
 export type Gain = 'sqeuclidean' | 'cosine';
 
+/**
+ * What happens to the N mod m rows that m equal bins leave over: `spread` gives the first bins one row more, so that
+ * every row is in a bin; `drop` leaves the rows of lowest gain out, as the reference implementation does.
+ */
+export type Remainder = 'spread' | 'drop';
+
 /** Exact greedy partition of N points into bins (Dataset Quantization, eq. 3). */
 export interface Partition {
   /** int32 [N]: bin of each row, 0-based in order of construction; -1 for rows left out by `remainder: 'drop'`. */
@@ -32,7 +38,7 @@ export interface EngineReport {
 /** A coreset: the rows drawn from the bins of a partition. */
 export interface Selection {
   readonly partition: Partition;
-  /** int32 [budgetCount]: chosen rows, in the partition's order. */
+  /** int32 [budgetCount]: chosen rows, in the partition's order; then rows that are in no bin but had to be in, ascending. */
   readonly rows: Int32Array;
   readonly seed: number;
 }

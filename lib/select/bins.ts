@@ -1,0 +1,125 @@
+/** The first half of a selection: all points -> bins, by the exact greedy gain. */
+import { isFloat32Array, isFloat64Array } from 'node:util/types';
+import { integer, oneOf, outOfRange, wrongType } from '../check.js';
+import { NativeError } from '../errors.js';
+import { checkFinite } from '../formats/finite.js';
+import type { EmbeddingMatrix } from '../matrix.js';
+import { type GreedyJob, type GreedyResult, native } from '../native.js';
+import type { JobOptions } from '../progress.js';
+import { sharedData } from './shared.js';
+import type { Gain, Partition, Remainder } from './types.js';
+
+export const GAINS = ['sqeuclidean', 'cosine'] as const satisfies readonly Gain[];
+export const REMAINDERS = ['spread', 'drop'] as const satisfies readonly Remainder[];
+
+export interface PartitionOptions extends JobOptions {
+  /** m, 1..N. */
+  bins: number;
+  /** `sqeuclidean` (the paper's formula) if not given. */
+  gain?: Gain | undefined;
+  /** `spread` if not given. */
+  remainder?: Remainder | undefined;
+  /** Threads of the native engine; 0, the default, = all of the machine. The result does not depend on it. */
+  threads?: number | undefined;
+}
+
+/** Rows are int32 everywhere. */
+const MAX_ROWS = 2 ** 31 - 1;
+/** What the native engine may ask of the operating system. */
+const MAX_THREADS = 1024;
+const PROGRESS_INTERVAL_MS = 100;
+
+/**
+ * Sorts all N points into m bins (Dataset Quantization, arXiv 2308.10524, eq. 3). Bins are built one after the other
+ * from the points D that earlier bins left; with S = chosen so far for this bin, each step takes the point x of D \ S
+ * that maximises, lowest row on ties,
+ *
+ *     sqeuclidean   P(x) = sum_{p in S} |p - x|^2 - sum_{p in D \ S} |p - x|^2
+ *     cosine        P(x) = sum_{p in D} s(p, x) - 2 sum_{p in S} s(p, x),   s(p, x) = (1 + cos(p, x)) / 2
+ *
+ * The order is that of exact arithmetic, hence the same for every number of threads and every SIMD level. The cosine of
+ * a zero vector with anything is 0. Time O(N^2 d) on the engine's own threads; no N x N matrix. Memory: the matrix, and
+ * a copy of it unless it is on a SharedArrayBuffer. The values must not change until the promise has settled.
+ *
+ * @param source how error messages call the matrix.
+ * @throws {DataError} `ERR_NOT_FINITE` naming the row; {TypeError} or {RangeError} for a bad argument; {NativeError};
+ * rejects with `signal.reason` when aborted.
+ */
+export async function partition(
+  matrix: EmbeddingMatrix,
+  options: PartitionOptions,
+  source = 'The embedding matrix',
+): Promise<Partition> {
+  checkMatrix(matrix);
+  const { rows, cols } = matrix;
+  const bins = integer('bins', options.bins, 1, rows);
+  const gain = oneOf('gain', options.gain ?? 'sqeuclidean', GAINS);
+  const remainder = oneOf('remainder', options.remainder ?? 'spread', REMAINDERS);
+  const threads = integer('threads', options.threads ?? 0, 0, MAX_THREADS);
+  options.signal?.throwIfAborted();
+
+  const data = await sharedData(matrix, source, options.signal);
+  const control = new Int32Array(new SharedArrayBuffer(8));
+  const job: GreedyJob = { data, rows, cols, bins, gain, remainder, threads, simd: '', control };
+  const points = remainder === 'spread' ? rows : rows - (rows % bins);
+  const { order, bins: binOf, gains, ...engine } = await run(job, points, options, source);
+  return { bins: binOf, order, gains, binCount: bins, engine: { name: 'sweep', ...engine } };
+}
+
+/** Throws TypeError or RangeError unless `matrix` has a positive shape and exactly as many values. */
+export function checkMatrix(matrix: EmbeddingMatrix): void {
+  if (typeof matrix !== 'object' || matrix === null) throw wrongType('embeddings', 'an EmbeddingMatrix', matrix);
+  const { data, rows, cols } = matrix;
+  if (!isFloat32Array(data) && !isFloat64Array(data)) {
+    throw wrongType('embeddings.data', 'a Float32Array or Float64Array', data);
+  }
+  integer('embeddings.rows', rows, 1, MAX_ROWS);
+  integer('embeddings.cols', cols, 1, MAX_ROWS);
+  if (data.length !== rows * cols) {
+    throw outOfRange('embeddings.data.length', `rows * cols = ${rows} * ${cols} = ${rows * cols}`, data.length);
+  }
+}
+
+/** Runs the engine: an abort goes to it through `control`, progress comes from there. */
+async function run(job: GreedyJob, points: number, options: JobOptions, source: string): Promise<GreedyResult> {
+  const { signal, onProgress } = options;
+  const { control } = job;
+  const cancel = () => Atomics.store(control, 0, 1);
+  signal?.addEventListener('abort', cancel, { once: true });
+
+  let reported = 0;
+  let complaint: { error: unknown } | undefined;
+  const report = () => {
+    const done = Atomics.load(control, 1);
+    if (done === reported || done === points) return;
+    reported = done;
+    try {
+      onProgress!({ stage: 'select', done, total: points, unit: 'points' });
+    } catch (error) {
+      // From a timer it would end the process; the caller of `partition` is the one to hear it.
+      complaint ??= { error };
+      cancel();
+    }
+  };
+  const timer = onProgress && setInterval(report, PROGRESS_INTERVAL_MS).unref();
+  try {
+    const result = await native().greedyBins(job);
+    signal?.throwIfAborted();
+    onProgress?.({ stage: 'select', done: points, total: points, unit: 'points' });
+    return result;
+  } catch (error) {
+    if (complaint) throw complaint.error;
+    signal?.throwIfAborted();
+    throw explain(error as Error & { code?: string; row?: number }, job, source);
+  } finally {
+    clearInterval(timer);
+    signal?.removeEventListener('abort', cancel);
+  }
+}
+
+/** Errors of the engine in the words of the caller. */
+function explain(error: Error & { code?: string; row?: number }, { data, cols }: GreedyJob, source: string): Error {
+  const { code, row, message } = error;
+  if (row !== undefined) checkFinite(data.subarray(row * cols, (row + 1) * cols), cols, source, row);
+  return code?.startsWith('ERR_') ? new NativeError(code, message, { cause: error }) : error;
+}
