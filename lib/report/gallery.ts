@@ -6,8 +6,8 @@ import type { BinSummary, Summary } from './summary.js';
 import type { Tile } from './thumbnails.js';
 
 /** Pictures in a report: enough to see what each bin holds, few enough for a file that can be mailed. */
-const MAX_TILES = 360;
-const MAX_BINS = 60;
+const MAX_TILES = 240;
+const MAX_BINS = 40;
 const MAX_TILES_PER_BIN = 12;
 
 /** The samples of one bin that are pictured. */
@@ -17,7 +17,7 @@ export interface Shelf {
 }
 
 /**
- * Which chosen rows are pictured: up to 60 bins that something was drawn from and up to 12 rows of each, spread evenly
+ * Which chosen rows are pictured: up to 40 bins that something was drawn from and up to 12 rows of each, spread evenly
  * over the bins and over the order within a bin, so that the pictures are not only the first of everything.
  */
 export function planShelves(summary: Summary): Shelf[] {

@@ -115,7 +115,9 @@ h3 small{display:block;margin:2px 0 0}
 main>section{padding-top:40px}
 }
 @media print{
-body{font-size:11pt}nav,.legend{display:none}
+body{font-size:11pt}nav,#tip{display:none}
+h2,h3,.lead{break-after:avoid}.stats{justify-content:flex-start}
+.map canvas{object-fit:contain}
 main,header,footer{max-width:none;padding-left:0;padding-right:0}
 main>section{padding-top:24pt}.chart,.map{break-inside:avoid}
 .tiles{grid-template-columns:repeat(6,minmax(0,1fr))}
