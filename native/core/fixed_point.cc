@@ -3,27 +3,30 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 namespace coregain {
 namespace {
 
-// limbs[0..n) += value * 2^shift, two's complement; wraps at the top.
+using Unsigned = unsigned __int128;
+
+// limbs[0..n) += value * 2^shift, wrapping at the top.
 void add_shifted(uint64_t* limbs, size_t n, __int128 value, unsigned shift) {
   const size_t first = shift / 64;
   const unsigned bits = shift % 64;
-  const auto low = static_cast<unsigned __int128>(value);
+  const auto low = static_cast<uint64_t>(value);
+  const auto high = static_cast<uint64_t>(static_cast<Unsigned>(value) >> 64);
   const uint64_t fill = value < 0 ? ~uint64_t{0} : 0;
   const uint64_t part[3] = {
-      static_cast<uint64_t>(low << bits),
-      bits == 0 ? static_cast<uint64_t>(low >> 64) : static_cast<uint64_t>(low >> (64 - bits)),
-      bits == 0 ? fill : (static_cast<uint64_t>(low >> 64) >> (64 - bits)) | (fill << bits),
+      low << bits,
+      bits == 0 ? high : (high << bits) | (low >> (64 - bits)),
+      bits == 0 ? fill : (fill << bits) | (high >> (64 - bits)),
   };
-  unsigned carry = 0;
+  uint64_t carry = 0;
   for (size_t i = first; i < n; ++i) {
-    const uint64_t addend = i - first < 3 ? part[i - first] : fill;
-    const unsigned __int128 sum = static_cast<unsigned __int128>(limbs[i]) + addend + carry;
+    const Unsigned sum = static_cast<Unsigned>(limbs[i]) + (i - first < 3 ? part[i - first] : fill) + carry;
     limbs[i] = static_cast<uint64_t>(sum);
-    carry = static_cast<unsigned>(sum >> 64);
+    carry = static_cast<uint64_t>(sum >> 64);
     if (i - first >= 2 && carry == (fill & 1)) return;  // nothing changes further up
   }
 }
@@ -32,73 +35,85 @@ bool negative(const uint64_t* limbs, size_t n) {
   return (limbs[n - 1] >> 63) != 0;
 }
 
-// Magnitude of a two's complement number.
-std::vector<uint64_t> magnitude(const uint64_t* limbs, size_t n) {
-  std::vector<uint64_t> out(limbs, limbs + n);
-  if (!negative(limbs, n)) return out;
-  unsigned carry = 1;
-  for (uint64_t& limb : out) {
-    limb = ~limb + carry;
-    carry = carry && limb == 0;
+void negate(uint64_t* limbs, size_t n) {
+  uint64_t carry = 1;
+  for (size_t i = 0; i < n; ++i) {
+    limbs[i] = ~limbs[i] + carry;
+    carry &= static_cast<uint64_t>(limbs[i] == 0);
   }
-  return out;
+}
+
+__int128 two_limbs(const uint64_t* limbs) {
+  return static_cast<__int128>((static_cast<Unsigned>(limbs[1]) << 64) | limbs[0]);
+}
+
+// The mantissa of `value` as a number of 2^unit: the bits below the unit are zero.
+__int128 in_units(const Parts& parts, int unit, unsigned* shift) {
+  const int up = parts.exponent - unit;
+  *shift = static_cast<unsigned>(std::max(up, 0));
+  return up >= 0 ? parts.mantissa : parts.mantissa >> std::min(-up, 63);
+}
+
+// Rounds any number of limbs by its two highest ones that are in use, which hold at least 65 bits.
+double round_wide(const uint64_t* limbs, size_t n, int exponent, std::vector<uint64_t>& scratch) {
+  scratch.assign(limbs, limbs + n);
+  const bool minus = negative(limbs, n);
+  if (minus) negate(scratch.data(), n);
+  size_t top = n - 1;
+  while (top > 1 && scratch[top] == 0) --top;
+  const Unsigned head = top == 0 ? scratch[0] : (static_cast<Unsigned>(scratch[top]) << 64) | scratch[top - 1];
+  const double magnitude =
+      std::ldexp(static_cast<double>(head), exponent + (top > 1 ? 64 * static_cast<int>(top - 1) : 0));
+  return minus ? -magnitude : magnitude;
 }
 
 }  // namespace
 
-Exact decompose(double value) {
-  if (value == 0) return {0, 0};
-  int exponent = 0;
-  const auto mantissa = static_cast<int64_t>(std::ldexp(std::frexp(value, &exponent), 53));
-  return {mantissa, exponent - 53};
+Parts split(double value) {
+  const auto bits = std::bit_cast<uint64_t>(value);
+  const int field = static_cast<int>(bits >> 52) & 0x7ff;
+  const auto fraction = static_cast<int64_t>(bits & ((uint64_t{1} << 52) - 1));
+  const int64_t magnitude = field == 0 ? fraction : fraction | (int64_t{1} << 52);
+  return {value < 0 ? -magnitude : magnitude, std::max(field, 1) - 1075};
 }
 
-int lowest_bit(double value) {
-  const Exact e = decompose(value);
-  return e.exponent + std::countr_zero(static_cast<uint64_t>(e.mantissa));
+void WideInt::clear() {
+  std::fill(limbs_.begin(), limbs_.end(), 0);
 }
 
 void WideInt::add(__int128 mantissa, unsigned shift) {
   add_shifted(limbs_.data(), limbs_.size(), mantissa, shift);
 }
 
-void WideInt::add(const WideInt& other) {
-  unsigned carry = 0;
-  const uint64_t fill = negative(other.limbs_.data(), other.limbs_.size()) ? ~uint64_t{0} : 0;
-  for (size_t i = 0; i < limbs_.size(); ++i) {
-    const uint64_t addend = i < other.limbs_.size() ? other.limbs_[i] : fill;
-    const unsigned __int128 sum = static_cast<unsigned __int128>(limbs_[i]) + addend + carry;
-    limbs_[i] = static_cast<uint64_t>(sum);
-    carry = static_cast<unsigned>(sum >> 64);
-  }
-}
-
 void WideInt::subtract(const WideInt& other) {
-  WideInt negated(limbs_.size());
-  negated.add(other);
-  for (uint64_t& limb : negated.limbs_) limb = ~limb;
-  negated.add(1, 0);
-  add(negated);
+  uint64_t carry = 1;
+  for (size_t i = 0; i < limbs_.size(); ++i) {
+    const Unsigned sum = static_cast<Unsigned>(limbs_[i]) + ~other.limbs_[i] + carry;
+    limbs_[i] = static_cast<uint64_t>(sum);
+    carry = static_cast<uint64_t>(sum >> 64);
+  }
 }
 
-void WideInt::add_product(const uint64_t* a, size_t a_limbs, const uint64_t* b, size_t b_limbs, bool negate) {
-  const bool minus = negative(a, a_limbs) != negative(b, b_limbs);
-  const std::vector<uint64_t> x = magnitude(a, a_limbs);
-  const std::vector<uint64_t> y = magnitude(b, b_limbs);
-  WideInt product(limbs_.size());
-  for (size_t i = 0; i < a_limbs; ++i) {
-    uint64_t carry = 0;
-    for (size_t k = 0; k < b_limbs && i + k < limbs_.size(); ++k) {
-      const unsigned __int128 t = static_cast<unsigned __int128>(x[i]) * y[k] + product.limbs_[i + k] + carry;
-      product.limbs_[i + k] = static_cast<uint64_t>(t);
-      carry = static_cast<uint64_t>(t >> 64);
-    }
-    if (i + b_limbs < limbs_.size()) product.limbs_[i + b_limbs] = carry;
+void WideInt::add_product(int64_t factor, unsigned shift, const WideInt& other) {
+  // Limb by limb; the limbs below the top are unsigned, the top one carries the sign.
+  const size_t n = other.limbs_.size();
+  for (size_t i = 0; i < n; ++i) {
+    const uint64_t limb = other.limbs_[i];
+    const auto at = static_cast<unsigned>(shift + 64 * i);
+    if (i + 1 == n)
+      add(static_cast<__int128>(factor) * static_cast<int64_t>(limb), at);
+    else if (limb != 0)
+      add(static_cast<__int128>(factor) * static_cast<__int128>(limb), at);  // below 2^126
   }
-  if (minus != negate)
-    subtract(product);
-  else
-    add(product);
+}
+
+void WideInt::assign(const uint64_t* limbs, size_t count, int64_t times) {
+  clear();
+  for (size_t i = 0; i < count; ++i) {
+    const __int128 limb =
+        i + 1 == count ? static_cast<__int128>(static_cast<int64_t>(limbs[i])) : static_cast<__int128>(limbs[i]);
+    add(limb * times, static_cast<unsigned>(64 * i));
+  }
 }
 
 int WideInt::sign() const {
@@ -106,75 +121,76 @@ int WideInt::sign() const {
   return std::any_of(limbs_.begin(), limbs_.end(), [](uint64_t limb) { return limb != 0; }) ? 1 : 0;
 }
 
-FixedVector::FixedVector(size_t d, int unit, int max_exponent, int count_bits)
-    // one bit for the sign, one for good measure
-    : d_(d), limbs_(static_cast<size_t>(std::max(1, (max_exponent - unit + count_bits + 2 + 63) / 64))), unit_(unit) {
-  data_.assign(d_ * limbs_, 0);
-}
+FixedVector::FixedVector(size_t d, int unit, int bits)
+    : d_(d),
+      limbs_(static_cast<size_t>(bits) / 64 + 1),
+      unit_(unit),
+      narrow_(limbs_ <= 2 && unit > -1000 && unit < 800),
+      data_(d * limbs_, 0) {}
 
-void FixedVector::clear() {
-  std::fill(data_.begin(), data_.end(), 0);
-}
-
-void FixedVector::add(size_t j, double value, int64_t times) {
-  if (value == 0) return;
-  Exact e = decompose(value);
-  const int shift = e.exponent - unit_;
-  __int128 mantissa = e.mantissa;
-  // value is a multiple of the unit, so the bits below it are zero
-  if (shift < 0) mantissa >>= std::min(-shift, 63);
-  mantissa *= times;
-  uint64_t* limbs = data_.data() + j * limbs_;
-  if (limbs_ == 1)
-    limbs[0] += static_cast<uint64_t>(mantissa) << std::max(shift, 0);
-  else
-    add_shifted(limbs, limbs_, mantissa, static_cast<unsigned>(std::max(shift, 0)));
+void FixedVector::add(const double* row, int64_t times) {
+  if (narrow_) {
+    // exact: the product is an integer that fits
+    const double units = std::ldexp(1.0, -unit_);
+    if (limbs_ == 1) {
+      for (size_t j = 0; j < d_; ++j)
+        data_[j] += static_cast<uint64_t>(static_cast<int64_t>(row[j] * units)) * static_cast<uint64_t>(times);
+      return;
+    }
+    for (size_t j = 0; j < d_; ++j) {
+      uint64_t* limbs = data_.data() + 2 * j;
+      const double value = row[j] * units;
+      const __int128 addend =
+          std::abs(value) < 0x1p62 ? static_cast<__int128>(static_cast<int64_t>(value)) : static_cast<__int128>(value);
+      const Unsigned sum = static_cast<Unsigned>(two_limbs(limbs)) + static_cast<Unsigned>(addend * times);
+      limbs[0] = static_cast<uint64_t>(sum);
+      limbs[1] = static_cast<uint64_t>(sum >> 64);
+    }
+    return;
+  }
+  for (size_t j = 0; j < d_; ++j) {
+    if (row[j] == 0) continue;
+    unsigned shift = 0;
+    const __int128 mantissa = in_units(split(row[j]), unit_, &shift);
+    add_shifted(data_.data() + j * limbs_, limbs_, mantissa * times, shift);
+  }
 }
 
 void FixedVector::add(const FixedVector& other) {
   for (size_t j = 0; j < d_; ++j) {
-    unsigned carry = 0;
+    uint64_t carry = 0;
     for (size_t i = j * limbs_; i < (j + 1) * limbs_; ++i) {
-      const unsigned __int128 sum = static_cast<unsigned __int128>(data_[i]) + other.data_[i] + carry;
+      const Unsigned sum = static_cast<Unsigned>(data_[i]) + other.data_[i] + carry;
       data_[i] = static_cast<uint64_t>(sum);
-      carry = static_cast<unsigned>(sum >> 64);
+      carry = static_cast<uint64_t>(sum >> 64);
     }
   }
 }
 
 void FixedVector::assign_negated(const FixedVector& other) {
-  for (size_t j = 0; j < d_; ++j) {
-    unsigned carry = 1;
-    for (size_t i = j * limbs_; i < (j + 1) * limbs_; ++i) {
-      data_[i] = ~other.data_[i] + carry;
-      carry = carry && data_[i] == 0;
-    }
-  }
+  data_ = other.data_;
+  for (size_t j = 0; j < d_; ++j) negate(data_.data() + j * limbs_, limbs_);
 }
 
-double FixedVector::value(size_t j, int scale) const {
-  const uint64_t* limbs = element(j);
-  const bool minus = negative(limbs, limbs_);
-  size_t top = limbs_;
-  double result = 0;
-  if (limbs_ <= 2) {  // the usual width, without allocation
-    const __int128 number = limbs_ == 1
-                                ? static_cast<__int128>(static_cast<int64_t>(limbs[0]))
-                                : static_cast<__int128>((static_cast<unsigned __int128>(limbs[1]) << 64) | limbs[0]);
-    return std::ldexp(static_cast<double>(number), unit_ - scale);
+void FixedVector::round(double* out, int scale) const {
+  const int exponent = unit_ - scale;
+  if (narrow_ && exponent > -1000 && exponent < 800) {
+    const double factor = std::ldexp(1.0, exponent);
+    for (size_t j = 0; j < d_; ++j) {
+      const uint64_t* limbs = element(j);
+      const auto low = static_cast<int64_t>(limbs[0]);
+      // One limb is rounded once. With two, the number is at least 2^63, so that three roundings stay below 2^-51 of
+      // it.
+      if (limbs_ == 1 || static_cast<int64_t>(limbs[1]) == low >> 63)
+        out[j] = static_cast<double>(low) * factor;
+      else
+        out[j] =
+            (static_cast<double>(static_cast<int64_t>(limbs[1])) * 0x1p64 + static_cast<double>(limbs[0])) * factor;
+    }
+    return;
   }
-  const std::vector<uint64_t> m = magnitude(limbs, limbs_);
-  while (top > 0 && m[top - 1] == 0) --top;
-  if (top == 0) return 0;
-  // the two top limbs hold at least 65 significant bits
-  unsigned __int128 head = m[top - 1];
-  int exponent = static_cast<int>(64 * (top - 1));
-  if (top > 1) {
-    head = (head << 64) | m[top - 2];
-    exponent -= 64;
-  }
-  result = std::ldexp(static_cast<double>(head), exponent + unit_ - scale);
-  return minus ? -result : result;
+  std::vector<uint64_t> scratch;
+  for (size_t j = 0; j < d_; ++j) out[j] = round_wide(element(j), limbs_, exponent, scratch);
 }
 
 }  // namespace coregain

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -22,17 +23,20 @@ class ThreadPool {
 
   unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
 
-  // Calls body(0) .. body(size() - 1), one on each thread; returns when all have returned. `body` must not throw.
+  // Calls body(0) .. body(size() - 1), one on each thread; returns when all have returned, and throws what one threw.
   void run(const std::function<void(unsigned)>& body);
 
-  // Splits [0, n) into size() contiguous ranges and calls body(thread, begin, end).
-  void for_range(size_t n, const std::function<void(unsigned, size_t, size_t)>& body);
+  // Hands out [0, n) in blocks of `block` to whichever thread is free (a thread that the system has put aside holds up
+  // nobody) and calls body(thread, begin, end) for each.
+  void for_blocks(size_t n, size_t block, const std::function<void(unsigned, size_t, size_t)>& body);
 
  private:
   void work(unsigned index);
+  void call(unsigned index);
 
   std::vector<std::thread> workers_;
   const std::function<void(unsigned)>* body_ = nullptr;
+  std::vector<std::exception_ptr> thrown_;  // by thread
   std::atomic<uint32_t> round_{0};
   std::atomic<uint32_t> running_{0};
   std::atomic<bool> stop_{false};

@@ -3,22 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "core/control.h"
+#include "core/matrix.h"
+
 namespace coregain {
-
-// N rows of d features, row-major, float32 or float64. The memory belongs to the caller and is only read.
-struct Matrix {
-  const void* data = nullptr;
-  bool is_double = false;
-  size_t rows = 0;
-  size_t cols = 0;
-
-  const float* f32(size_t row) const { return static_cast<const float*>(data) + row * cols; }
-  const double* f64(size_t row) const { return static_cast<const double*>(data) + row * cols; }
-};
 
 // docs/gain.md has the formulas.
 enum class Gain { kSquaredEuclidean, kCosine };
@@ -28,44 +19,36 @@ enum class Remainder { kSpread, kDrop };
 
 struct Problem {
   Matrix x;
-  size_t bins = 1;
+  size_t bins = 1;  // m
   Gain gain = Gain::kSquaredEuclidean;
   Remainder remainder = Remainder::kSpread;
-
-  size_t bin_size(size_t bin) const {
-    return x.rows / bins + (remainder == Remainder::kSpread && bin < x.rows % bins ? 1 : 0);
-  }
-};
-
-struct Settings {
   unsigned threads = 0;  // 0 = all hardware threads
-  std::string simd;      // "" = the best of this machine
-  // Shared with other threads of the process: *cancel != 0 ends the run with Cancelled; *placed counts chosen points.
-  const int32_t* cancel = nullptr;
-  int32_t* placed = nullptr;
+  std::string simd;      // "" = the best level of this machine
 };
+
+// Points that bin number `bin` takes.
+inline size_t bin_size(const Problem& problem, size_t bin) {
+  const size_t n = problem.x.rows;
+  return n / problem.bins + (problem.remainder == Remainder::kSpread && bin < n % problem.bins ? 1 : 0);
+}
 
 struct Partition {
   std::vector<int32_t> order;  // rows as chosen, bin after bin
   std::vector<int32_t> bins;   // [N], -1 = dropped
   std::vector<double> gains;   // gain of order[i] when it was chosen
   // What it took.
-  const char* simd = "";
+  std::string simd;
   unsigned threads = 0;
   double seconds = 0;
-  uint64_t dot_products = 0;       // x.w in float32
+  uint64_t dot_products = 0;       // in float32
   uint64_t float64_decisions = 0;  // steps where float32 left more than one candidate
   uint64_t exact_decisions = 0;    // steps where float64 did too
 };
 
-struct Cancelled : std::runtime_error {
-  Cancelled() : std::runtime_error("cancelled") {}
-};
-
-struct NotFinite : std::runtime_error {
-  NotFinite(size_t r, size_t c) : std::runtime_error("not finite"), row(r), col(c) {}
-  size_t row;
-  size_t col;
-};
+// The exact greedy partition. Its order is that of real arithmetic with ties to the lowest row (docs/exact-order.md),
+// hence the same for every number of threads and SIMD level. Control: done = points placed.
+// Throws Error: ERR_NOT_FINITE (with the first row that has a NaN or an infinity), ERR_BINS unless 1 <= bins <= N and
+// d >= 1, ERR_SIMD, ERR_CANCELLED.
+Partition greedy_bins(const Problem& problem, Control& control);
 
 }  // namespace coregain

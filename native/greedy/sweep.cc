@@ -1,13 +1,13 @@
-#include "greedy/sweep.h"
-
+// The plain engine: every step evaluates every point that is left with one float32 inner product, then decides among
+// the few that float32 cannot tell apart. O(N^2 d) work, memory of the input plus a few words a row.
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <limits>
-#include <numeric>
 
 #include "core/thread_pool.h"
 #include "greedy/objective.h"
+#include "greedy/points.h"
+#include "greedy/problem.h"
 #include "kernels/dot.h"
 
 namespace coregain {
@@ -15,158 +15,145 @@ namespace {
 
 constexpr double kLowest = -std::numeric_limits<double>::infinity();
 
-struct Candidate {
-  size_t row;
-  double high;
-};
-
-// What one thread found in its share of the rows; on its own cache lines.
+// What one thread found; on cache lines of its own.
 struct alignas(128) Share {
+  struct Candidate {
+    size_t row;
+    double high;
+  };
   double best_low = kLowest;
-  std::vector<Candidate> candidates;
+  std::vector<Candidate> candidates;  // every row whose high reached best_low at its time
+  std::vector<double> scratch;        // [d]
 };
 
 class Sweep {
  public:
-  Sweep(const Problem& problem, const Settings& settings)
+  Sweep(const Problem& problem, Control& control)
       : problem_(problem),
-        settings_(settings),
-        pool_(settings.threads),
-        kernel_(dot_kernel(settings.simd)),
-        objective_(problem, pool_, kernel_),
+        control_(control),
+        kernel_(dot_kernel(problem.simd)),
+        pool_(problem.threads),
+        points_(problem, pool_, control),
+        objective_(points_, kernel_),
         shares_(pool_.size()),
-        seen_(problem.x.rows, 0),
-        alive_(problem.x.rows),
-        taken_(problem.x.rows, false) {
-    std::iota(alive_.begin(), alive_.end(), 0);
+        alive_(points_.first),
+        taken_(points_.n, 0) {
+    for (Share& share : shares_) share.scratch.resize(points_.d);
   }
 
   Partition run() {
-    const auto start = std::chrono::steady_clock::now();
-    const size_t n = problem_.x.rows;
-    Partition& out = out_;
-    out.bins.assign(n, -1);
-    out.order.reserve(n);
-    out.gains.reserve(n);
+    out_.bins.assign(points_.n, -1);
     for (size_t bin = 0; bin < problem_.bins; ++bin) {
-      objective_.begin_bin();
-      for (size_t k = problem_.bin_size(bin); k > 0; --k) {
-        check_cancel();
+      objective_.begin_bin(taken_);
+      for (size_t left = bin_size(problem_, bin); left > 0; --left) {
         const size_t row = best();
-        out.gains.push_back(objective_.gain(row));
-        out.order.push_back(static_cast<int32_t>(row));
-        out.bins[row] = static_cast<int32_t>(bin);
+        out_.gains.push_back(objective_.gain(row, shares_[0].scratch.data()));
+        out_.order.push_back(static_cast<int32_t>(row));
+        out_.bins[row] = static_cast<int32_t>(bin);
         objective_.take(row);
         remove(row);
-        if (settings_.placed)
-          std::atomic_ref(*settings_.placed).store(static_cast<int32_t>(out.order.size()), std::memory_order_relaxed);
+        control_.done(out_.order.size());
       }
     }
-    out.simd = kernel_.name;
-    out.threads = pool_.size();
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    out_.simd = kernel_.name;
+    out_.threads = pool_.size();
     return std::move(out_);
   }
 
  private:
-  void check_cancel() const {
-    if (settings_.cancel && std::atomic_ref(const_cast<int32_t&>(*settings_.cancel)).load(std::memory_order_relaxed))
-      throw Cancelled();
-  }
-
-  void remove(size_t row) {
-    taken_[row] = true;
-    // Keeping a few dead rows in the list is cheaper than moving it at every step.
-    if (++dead_ < 16 + alive_.size() / 64) return;
-    std::erase_if(alive_, [&](int32_t i) { return taken_[static_cast<size_t>(i)]; });
-    dead_ = 0;
-  }
-
-  // The row of highest score, lowest row on ties.
+  // The row of the highest score, the lowest one on ties.
   size_t best() {
     float32_pass();
-    if (candidates_.size() > 1) {
-      ++out_.float64_decisions;
-      float64_pass();
-    }
-    if (candidates_.size() > 1) {
-      ++out_.exact_decisions;
-      return objective_.best_exact(candidates_);
-    }
-    return candidates_[0];
+    control_.check();
+    if (candidates_.size() == 1) return candidates_[0];
+    ++out_.float64_decisions;
+    float64_pass();
+    if (candidates_.size() == 1) return candidates_[0];
+    if (objective_.float64_is_exact()) return *std::min_element(candidates_.begin(), candidates_.end());
+    ++out_.exact_decisions;
+    return objective_.best_exact(candidates_);
   }
 
-  // Leaves in candidates_ the rows that float32 cannot rule out, one for each set of equal rows.
+  // Leaves in candidates_ the rows that float32 cannot rule out.
   void float32_pass() {
-    out_.dot_products += alive_.size() - dead_;
-    pool_.for_range(alive_.size(), [&](unsigned t, size_t begin, size_t end) {
-      Share& share = shares_[t];
+    for (Share& share : shares_) {
+      share.best_low = kLowest;
       share.candidates.clear();
-      double best_low = kLowest;
-      for (size_t at = begin; at < end; ++at) {
-        const auto row = static_cast<size_t>(alive_[at]);
-        if (taken_[row]) continue;
-        const Objective::Bounds b = objective_.bounds32(row);
-        if (b.high < best_low) continue;
-        share.candidates.push_back({row, b.high});
-        best_low = std::max(best_low, b.low);
+    }
+    const size_t block = std::clamp<size_t>(16384 / points_.d, 16, 2048) / DotKernel::kRows * DotKernel::kRows;
+    pool_.for_blocks(alive_.size(), block, [&](unsigned t, size_t begin, size_t end) {
+      if (control_.cancelled()) return;
+      Share& share = shares_[t];
+      Bounds bounds[DotKernel::kRows];
+      for (size_t at = begin; at < end; at += DotKernel::kRows) {
+        const size_t count = std::min(DotKernel::kRows, end - at);
+        objective_.bounds32(&alive_[at], count, bounds);
+        for (size_t r = 0; r < count; ++r) {
+          if (bounds[r].high < share.best_low) continue;
+          share.best_low = std::max(share.best_low, bounds[r].low);
+          share.candidates.push_back({static_cast<size_t>(alive_[at + r]), bounds[r].high});
+        }
       }
-      share.best_low = best_low;
     });
+    out_.dot_products += alive_.size();
+
     double best_low = kLowest;
     for (const Share& share : shares_) best_low = std::max(best_low, share.best_low);
     candidates_.clear();
-    ++round_;
-    for (const Share& share : shares_) {
-      for (const Candidate& c : share.candidates) {
-        // rows come in ascending order, so the first of equal rows is the lowest
-        if (c.high < best_low || seen_[objective_.twin(c.row)] == round_) continue;
-        seen_[objective_.twin(c.row)] = round_;
-        candidates_.push_back(c.row);
-      }
-    }
+    for (const Share& share : shares_)
+      for (const Share::Candidate& c : share.candidates)
+        if (c.high >= best_low) candidates_.push_back(c.row);
   }
 
+  // Leaves in candidates_ those that float64 cannot rule out either.
   void float64_pass() {
-    const size_t n = candidates_.size();
-    bounds_.resize(n);
-    const auto evaluate = [&](unsigned, size_t begin, size_t end) {
-      std::vector<double> scratch(problem_.x.cols);
-      for (size_t c = begin; c < end; ++c) bounds_[c] = objective_.bounds64(candidates_[c], scratch.data());
-    };
-    if (n * problem_.x.cols < 100'000)
-      evaluate(0, 0, n);
-    else
-      pool_.for_range(n, evaluate);
+    bounds_.resize(candidates_.size());
+    pool_.for_blocks(candidates_.size(), 1 + 32768 / points_.d, [&](unsigned t, size_t begin, size_t end) {
+      for (size_t c = begin; c < end; ++c) bounds_[c] = objective_.bounds64(candidates_[c], shares_[t].scratch.data());
+    });
     double best_low = kLowest;
-    for (const Objective::Bounds& b : bounds_) best_low = std::max(best_low, b.low);
+    for (const Bounds& b : bounds_) best_low = std::max(best_low, b.low);
     size_t kept = 0;
-    for (size_t c = 0; c < n; ++c)
+    for (size_t c = 0; c < bounds_.size(); ++c)
       if (bounds_[c].high >= best_low) candidates_[kept++] = candidates_[c];
     candidates_.resize(kept);
   }
 
+  void remove(size_t row) {
+    taken_[row] = 1;
+    const auto at = std::find(alive_.begin(), alive_.end(), static_cast<int32_t>(row));
+    if (points_.next_equal[row] >= 0)
+      *at = points_.next_equal[row];
+    else
+      alive_.erase(at);
+  }
+
   const Problem& problem_;
-  const Settings& settings_;
-  ThreadPool pool_;
+  Control& control_;
   const DotKernel& kernel_;
+  ThreadPool pool_;
+  Points points_;
   Objective objective_;
   Partition out_;
 
   std::vector<Share> shares_;
   std::vector<size_t> candidates_;
-  std::vector<Objective::Bounds> bounds_;
-  std::vector<uint64_t> seen_;  // [N], by twin: last round in which one of these equal rows became a candidate
-  uint64_t round_ = 0;
-  std::vector<int32_t> alive_;  // ascending; may hold `dead_` rows that are taken
-  std::vector<uint8_t> taken_;
-  size_t dead_ = 0;
+  std::vector<Bounds> bounds_;
+  std::vector<int32_t> alive_;  // the first row of each chain of equal rows that is not yet in a bin
+  std::vector<uint8_t> taken_;  // [N]
 };
 
 }  // namespace
 
-Partition sweep(const Problem& problem, const Settings& settings) {
-  return Sweep(problem, settings).run();
+Partition greedy_bins(const Problem& problem, Control& control) {
+  if (problem.bins < 1 || problem.bins > problem.x.rows || problem.x.cols < 1)
+    throw Error("ERR_BINS", "Cannot make " + std::to_string(problem.bins) + " bins of " +
+                                std::to_string(problem.x.rows) + " rows with " + std::to_string(problem.x.cols) +
+                                " columns. Ask for at least 1 bin and at most one for each row.");
+  const auto start = std::chrono::steady_clock::now();
+  Partition out = Sweep(problem, control).run();
+  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return out;
 }
 
 }  // namespace coregain

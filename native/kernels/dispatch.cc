@@ -1,7 +1,8 @@
-#include <cmath>
-#include <stdexcept>
+#include <algorithm>
+#include <bit>
 
 #include "core/cpu.h"
+#include "core/error.h"
 #include "kernels/dot.h"
 
 namespace coregain {
@@ -14,13 +15,15 @@ extern const DotKernel dot_avx512;
 extern const DotKernel dot_neon;
 #endif
 
-double DotKernel::roundings(size_t d) const {
-  const auto blocks = static_cast<double>(padded_size(d) / (4 * static_cast<size_t>(lanes)));
-  return 1 + blocks + 2 + std::log2(static_cast<double>(lanes));
+unsigned DotKernel::roundings(size_t d) const {
+  const size_t additions = padded(std::min(d, kChunk)) / (2 * lanes);
+  return static_cast<unsigned>(1 + additions + 1 + static_cast<unsigned>(std::bit_width(lanes) - 1) + 1);
 }
 
 const DotKernel& dot_kernel(const std::string& level) {
+  std::string levels;
   for (const std::string& available : simd_levels()) {
+    levels += (levels.empty() ? "" : ", ") + available;
     if (!level.empty() && level != available) continue;
 #if defined(__x86_64__)
     if (available == "avx512") return dot_avx512;
@@ -30,7 +33,7 @@ const DotKernel& dot_kernel(const std::string& level) {
 #endif
     return dot_scalar;
   }
-  throw std::invalid_argument("SIMD level " + level + " is not available on this machine");
+  throw Error("ERR_SIMD", "This machine cannot run the SIMD level \"" + level + "\". Choose one of: " + levels + ".");
 }
 
 }  // namespace coregain

@@ -1,11 +1,11 @@
 // cpu() and greedyBins(job) of lib/native.ts, which validates; only what memory safety needs is checked again here.
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/cpu.h"
-#include "greedy/sweep.h"
+#include "greedy/problem.h"
 #include "node/addon.h"
 
 namespace coregain::node {
@@ -23,6 +23,7 @@ Napi::Value cpu(const Napi::CallbackInfo& info) {
   return report;
 }
 
+// Memory of V8's own: Electron refuses external buffers.
 template <typename Array, typename T>
 Array to_array(Napi::Env env, const std::vector<T>& values) {
   Array array = Array::New(env, values.size());
@@ -30,27 +31,22 @@ Array to_array(Napi::Env env, const std::vector<T>& values) {
   return array;
 }
 
-struct GreedyJob {
-  Problem problem;
-  Settings settings;
-  int32_t* control = nullptr;
-  Partition result;
+// Node-API cannot name a SharedArrayBuffer before version 10, but what lies under a typed array is one or the other.
+bool is_shared(const Napi::TypedArray& array) {
+  napi_value buffer = nullptr;
+  napi_get_typedarray_info(array.Env(), array, nullptr, nullptr, nullptr, &buffer, nullptr);
+  bool detachable = true;
+  napi_is_arraybuffer(array.Env(), buffer, &detachable);
+  return !detachable;
+}
 
-  void run() {
-    try {
-      result = sweep(problem, settings);
-    } catch (const Cancelled&) {
-      throw JobError{"ERR_CANCELLED", "The selection was cancelled."};
-    } catch (const NotFinite& e) {
-      const Matrix& x = problem.x;
-      const double value = x.is_double ? x.f64(e.row)[e.col] : static_cast<double>(x.f32(e.row)[e.col]);
-      throw JobError{"ERR_NOT_FINITE",
-                     "Row " + std::to_string(e.row) + ", column " + std::to_string(e.col) + " is " +
-                         (value != value ? "NaN" : "infinite") +
-                         ". Every embedding must be finite: remove the row or embed that sample again.",
-                     static_cast<int64_t>(e.row)};
-    }
-  }
+struct GreedyJob {
+  explicit GreedyJob(int32_t* control_words) : control(control_words) {}
+
+  Problem problem;
+  Control control;
+  std::vector<uint8_t> copy;
+  Partition result;
 
   Napi::Value resolve(Napi::Env env) const {
     const Napi::Object out = Napi::Object::New(env);
@@ -67,40 +63,58 @@ struct GreedyJob {
   }
 };
 
-Napi::Value greedy_bins(const Napi::CallbackInfo& info, Jobs& jobs) {
+// The rows that the job reads: JavaScript's own memory where nobody can detach it, else a copy. An ArrayBuffer can be
+// transferred while the job runs, and its memory freed, although a reference to the array is held.
+Matrix matrix_of(const Napi::Object& job, std::vector<uint8_t>& copy) {
+  const Napi::Env env = job.Env();
+  const Napi::Value value = job.Get("data");
+  const int64_t rows = job.Get("rows").ToNumber().Int64Value();
+  const int64_t cols = job.Get("cols").ToNumber().Int64Value();
+  const napi_typedarray_type type =
+      value.IsTypedArray() ? value.As<Napi::TypedArray>().TypedArrayType() : napi_int8_array;
+  if (type != napi_float32_array && type != napi_float64_array)
+    throw Napi::TypeError::New(env, "greedyBins: `data` must be a Float32Array or a Float64Array.");
+  const auto data = value.As<Napi::TypedArray>();
+  const auto length = static_cast<int64_t>(data.ElementLength());
+  if (rows < 1 || cols < 1 || rows > INT32_MAX || length % cols != 0 || length / cols != rows)
+    throw Napi::RangeError::New(env, "greedyBins: `data` must have rows * cols elements, rows below 2^31.");
+
+  void* memory = nullptr;
+  napi_get_typedarray_info(env, data, nullptr, nullptr, &memory, nullptr, nullptr);
+  if (!is_shared(data)) {
+    const auto* bytes = static_cast<const uint8_t*>(memory);
+    copy.assign(bytes, bytes + data.ByteLength());
+    memory = copy.data();
+  }
+  return {memory, type == napi_float64_array, static_cast<size_t>(rows), static_cast<size_t>(cols)};
+}
+
+int32_t* control_words(const Napi::Object& job) {
+  const Napi::Value value = job.Get("control");
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array ||
+      value.As<Napi::TypedArray>().ElementLength() < 2 || !is_shared(value.As<Napi::TypedArray>()))
+    throw Napi::TypeError::New(job.Env(),
+                               "greedyBins: `control` must be an Int32Array of two elements on a SharedArrayBuffer.");
+  return value.As<Napi::Int32Array>().Data();
+}
+
+Napi::Value start_greedy(const Napi::CallbackInfo& info, Jobs& jobs) {
   const Napi::Env env = info.Env();
+  if (!info[0].IsObject()) throw Napi::TypeError::New(env, "greedyBins expects one object.");
   const auto job = info[0].As<Napi::Object>();
-  const auto data = job.Get("data").As<Napi::TypedArray>();
-  auto control = job.Get("control").As<Napi::Int32Array>();
-  const auto task = std::make_shared<GreedyJob>();
-
-  Matrix& x = task->problem.x;
-  x.rows = static_cast<size_t>(job.Get("rows").As<Napi::Number>().Int64Value());
-  x.cols = static_cast<size_t>(job.Get("cols").As<Napi::Number>().Int64Value());
-  x.is_double = data.TypedArrayType() == napi_float64_array;
-  if ((!x.is_double && data.TypedArrayType() != napi_float32_array) || data.ElementLength() != x.rows * x.cols ||
-      x.rows == 0 || x.cols == 0 || control.ElementLength() < 2)
-    throw Napi::TypeError::New(env,
-                               "greedyBins: `data` must be a Float32Array or Float64Array of rows * cols elements.");
-  x.data = x.is_double ? static_cast<const void*>(data.As<Napi::Float64Array>().Data())
-                       : static_cast<const void*>(data.As<Napi::Float32Array>().Data());
-
-  task->problem.bins = static_cast<size_t>(job.Get("bins").As<Napi::Number>().Int64Value());
-  if (task->problem.bins < 1 || task->problem.bins > x.rows)
-    throw Napi::RangeError::New(env, "greedyBins: `bins` must be in 1..rows.");
-  if (job.Get("gain").As<Napi::String>().Utf8Value() == "cosine") task->problem.gain = Gain::kCosine;
-  if (job.Get("remainder").As<Napi::String>().Utf8Value() == "drop") task->problem.remainder = Remainder::kDrop;
-  task->settings.threads = job.Get("threads").As<Napi::Number>().Uint32Value();
-  task->settings.simd = job.Get("simd").As<Napi::String>().Utf8Value();
-  task->control = control.Data();
-  task->settings.cancel = task->control;
-  task->settings.placed = task->control + 1;
-
+  const auto task = std::make_shared<GreedyJob>(control_words(job));
+  Problem& problem = task->problem;
+  problem.x = matrix_of(job, task->copy);
+  problem.bins = static_cast<size_t>(std::max<int64_t>(0, job.Get("bins").ToNumber().Int64Value()));
+  if (job.Get("gain").ToString().Utf8Value() == "cosine") problem.gain = Gain::kCosine;
+  if (job.Get("remainder").ToString().Utf8Value() == "drop") problem.remainder = Remainder::kDrop;
+  problem.threads = job.Get("threads").ToNumber().Uint32Value();
+  problem.simd = job.Get("simd").ToString().Utf8Value();
   return jobs.start(env, {
-                             .run = [task] { task->run(); },
+                             .run = [task] { task->result = greedy_bins(task->problem, task->control); },
                              .resolve = [task](Napi::Env e) { return task->resolve(e); },
-                             .cancel = [task] { std::atomic_ref(*task->control).store(1); },
-                             .keep = {data, control},
+                             .cancel = [task] { task->control.cancel(); },
+                             .keep = {job.Get("data"), job.Get("control")},
                          });
 }
 
@@ -110,7 +124,7 @@ void register_greedy(Napi::Env env, Napi::Object exports, Jobs& jobs) {
   exports.Set("cpu", Napi::Function::New(env, cpu, "cpu"));
   exports.Set("greedyBins",
               Napi::Function::New(
-                  env, [&jobs](const Napi::CallbackInfo& info) { return greedy_bins(info, jobs); }, "greedyBins"));
+                  env, [&jobs](const Napi::CallbackInfo& info) { return start_greedy(info, jobs); }, "greedyBins"));
 }
 
 }  // namespace coregain::node

@@ -24,10 +24,10 @@ struct Jobs::Job {
     } catch (const JobError& e) {
       error = e;
     } catch (const std::bad_alloc&) {
-      error = {"ERR_OUT_OF_MEMORY",
-               "The native engine could not get the memory that it needs. Use fewer rows or columns."};
+      error.emplace("ERR_OUT_OF_MEMORY",
+                    "The native engine could not get the memory that it needs. Use fewer rows or columns.");
     } catch (const std::exception& e) {
-      error = {"ERR_NATIVE", e.what()};
+      error.emplace("ERR_NATIVE", e.what());
     }
     ended = true;
     // closing: the environment is going away and nobody waits for the result
@@ -42,7 +42,7 @@ struct Jobs::Job {
       deferred.Resolve(work.resolve(env));
       return;
     }
-    const Napi::Object object = Napi::Error::New(env, error->message).Value();
+    const Napi::Object object = Napi::Error::New(env, error->what()).Value();
     object.Set("code", error->code);
     if (error->row >= 0) object.Set("row", static_cast<double>(error->row));
     deferred.Reject(object);

@@ -11,14 +11,12 @@
 #include <thread>
 #include <vector>
 
+#include "core/error.h"
+
 namespace coregain::node {
 
-// What a job throws to reject its promise with an Error that has `code` (and `row`, where it is not negative).
-struct JobError {
-  std::string code;
-  std::string message;
-  int64_t row = -1;
-};
+// What a job throws to reject its promise: an Error with `code` (and `row`, where it is not negative).
+using JobError = Error;
 
 struct JobWork {
   std::function<void()> run;                      // on the job's thread; may throw JobError

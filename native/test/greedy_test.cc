@@ -1,0 +1,320 @@
+// The engine's order is the order of exact arithmetic, for every kind of data, thread count and instruction set.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "core/cpu.h"
+#include "greedy/naive.h"
+#include "greedy/problem.h"
+
+namespace coregain {
+namespace {
+
+struct Random {
+  uint64_t state;
+  uint64_t bits() {  // splitmix64
+    uint64_t z = state += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+  size_t below(size_t n) { return bits() % n; }
+  double uniform() { return static_cast<double>(bits() >> 11) * 0x1p-53; }
+  double normal() { return std::sqrt(-2 * std::log(uniform() + 1e-300)) * std::cos(6.283185307179586 * uniform()); }
+};
+
+const std::vector<std::string> kKinds = {
+    "isotropic", "mixture", "duplicates", "all equal", "zero rows",   "integer grid", "constant columns", "denormal",
+    "huge",      "tiny",    "far mean",   "one-hot",   "unit sphere", "mixed scales", "collinear",        "sign flip"};
+
+std::vector<double> make(const std::string& kind, size_t n, size_t d, Random& random) {
+  std::vector<double> x(n * d);
+  for (double& value : x) value = random.normal();
+  for (size_t i = 0; i < n; ++i) {
+    double* row = x.data() + i * d;
+    double square = 0;
+    for (size_t j = 0; j < d; ++j) {
+      if (kind == "mixture") row[j] = 3 * std::sin(static_cast<double>((i % 4 + 1) * (j + 1))) + 0.1 * row[j];
+      if (kind == "all equal") row[j] = 0.1 * static_cast<double>(j + 1);
+      if (kind == "integer grid") row[j] = static_cast<double>(random.below(3));
+      if (kind == "constant columns" && j % 2 == 0) row[j] = 7.25;
+      if (kind == "denormal") row[j] *= 1e-41;
+      if (kind == "huge") row[j] *= 1e30;
+      if (kind == "tiny") row[j] *= 1e-30;
+      if (kind == "far mean") row[j] += 1e4;
+      if (kind == "one-hot") row[j] = i % d == j ? 1 : 0;
+      if (kind == "mixed scales") row[j] = std::ldexp(row[j], static_cast<int>(random.below(120)) - 60);
+      if (kind == "collinear") row[j] = static_cast<double>((i + 1) * (j + 1));
+      square += row[j] * row[j];
+    }
+    if (kind == "unit sphere")
+      for (size_t j = 0; j < d; ++j) row[j] /= std::sqrt(square);
+    if (kind == "duplicates" && i > 0 && random.below(2) == 0) std::copy_n(x.data() + random.below(i) * d, d, row);
+    if (kind == "zero rows" && random.below(3) == 0) std::fill_n(row, d, i % 2 ? 0.0 : -0.0);
+    if (kind == "sign flip" && i % 2 == 1)
+      for (size_t j = 0; j < d; ++j) row[j] = -x[(i - 1) * d + j];
+  }
+  return x;
+}
+
+// Data in memory of its exact size, so that the address sanitizer sees a read beyond it.
+struct Data {
+  Data(const std::vector<double>& values, size_t n, size_t d, bool is_double)
+      : wide(is_double ? values : std::vector<double>()) {
+    if (!is_double)
+      for (const double value : values) narrow.push_back(static_cast<float>(value));
+    narrow.shrink_to_fit();
+    problem.x = {is_double ? static_cast<const void*>(wide.data()) : static_cast<const void*>(narrow.data()), is_double,
+                 n, d};
+  }
+  std::vector<double> wide;
+  std::vector<float> narrow;
+  Problem problem;
+};
+
+Partition run(const Problem& problem) {
+  Control control;
+  return greedy_bins(problem, control);
+}
+
+std::string describe(const std::string& kind, const Problem& p) {
+  return kind + ", " + std::to_string(p.x.rows) + " x " + std::to_string(p.x.cols) +
+         (p.x.is_double ? " float64" : " float32") + (p.gain == Gain::kCosine ? " cosine, " : " squared distance, ") +
+         std::to_string(p.bins) + (p.remainder == Remainder::kDrop ? " bins, drop, " : " bins, spread, ") +
+         std::to_string(p.threads) + " threads " + p.simd;
+}
+
+void expect_same(const Partition& got, const Partition& want, const std::string& what) {
+  if (got.order != want.order || got.bins != want.bins) check::fail(__FILE__, __LINE__, "order differs: " + what);
+}
+
+void compare_with_oracle(const std::string& kind, Problem p) {
+  const Partition want = oracle(p);
+  Partition first;
+  for (const std::string& level : simd_levels()) {
+    for (const unsigned threads : {1U, 2U, 7U}) {
+      if (threads > 1 && level != simd_levels().front()) continue;
+      p.simd = level;
+      p.threads = threads;
+      const Partition got = run(p);
+      expect_same(got, want, describe(kind, p));
+      if (first.order.empty()) first = got;
+      EXPECT(got.gains.size() == want.order.size());
+      EXPECT(std::memcmp(got.gains.data(), first.gains.data(), 8 * got.gains.size()) == 0);
+    }
+  }
+}
+
+TEST("the order is the oracle's for all kinds of data, gains, types and remainders") {
+  Random random{1};
+  for (const std::string& kind : kKinds) {
+    for (const bool is_double : {false, true}) {
+      for (const size_t d : {size_t{1}, size_t{5}, size_t{33}}) {
+        const size_t n = d == 33 ? 31 : 41;
+        Data data(make(kind, n, d, random), n, d, is_double);
+        for (const Gain gain : {Gain::kSquaredEuclidean, Gain::kCosine}) {
+          for (const size_t bins : {size_t{1}, size_t{4}, n}) {
+            data.problem.gain = gain;
+            data.problem.bins = bins;
+            data.problem.remainder = bins == 4 ? Remainder::kDrop : Remainder::kSpread;
+            compare_with_oracle(kind, data.problem);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST("float64 data of any exponent, from denormals to the largest: the order is the oracle's") {
+  Random random{2};
+  for (const int exponent : {-1070, -1040, -700, 700, 1020}) {
+    std::vector<double> x(24 * 4);
+    for (double& value : x) value = std::ldexp(random.uniform() - 0.5, exponent + static_cast<int>(random.below(3)));
+    Data data(x, 24, 4, true);
+    data.problem.bins = 3;
+    compare_with_oracle("exponent " + std::to_string(exponent), data.problem);
+    data.problem.gain = Gain::kCosine;
+    compare_with_oracle("exponent " + std::to_string(exponent), data.problem);
+  }
+  std::vector<double> x(20 * 3);
+  for (double& value : x) value = std::ldexp(random.uniform() - 0.5, static_cast<int>(random.below(2090)) - 1068);
+  Data data(x, 20, 3, true);
+  data.problem.bins = 2;
+  compare_with_oracle("all exponents at once", data.problem);
+  data.problem.gain = Gain::kCosine;
+  compare_with_oracle("all exponents at once", data.problem);
+}
+
+TEST("random shapes and kinds: the order is the oracle's") {
+  Random random{3};
+  for (int trial = 0; trial < 300; ++trial) {
+    const size_t n = 1 + random.below(40), d = 1 + random.below(trial % 10 == 0 ? 150 : 20);
+    const std::string& kind = kKinds[random.below(kKinds.size())];
+    Data data(make(kind, n, d, random), n, d, random.below(2) == 1);
+    Problem& p = data.problem;
+    p.bins = 1 + random.below(n);
+    p.gain = random.below(2) ? Gain::kCosine : Gain::kSquaredEuclidean;
+    p.remainder = random.below(2) ? Remainder::kDrop : Remainder::kSpread;
+    p.threads = 1 + static_cast<unsigned>(random.below(3));
+    const std::vector<std::string> levels = simd_levels();
+    p.simd = levels[random.below(levels.size())];
+    expect_same(run(p), oracle(p), "trial " + std::to_string(trial) + ": " + describe(kind, p));
+  }
+}
+
+TEST("larger data: the float64 twin where gaps are clear, and the same bits for every level and thread count") {
+  Random random{4};
+  for (const std::string kind : {"isotropic", "mixture", "far mean", "duplicates", "huge", "tiny", "unit sphere"}) {
+    for (const Gain gain : {Gain::kSquaredEuclidean, Gain::kCosine}) {
+      const size_t n = 700, d = 130;
+      Data data(make(kind, n, d, random), n, d, false);
+      Problem& p = data.problem;
+      p.gain = gain;
+      p.bins = 10;
+      const Partition twin = naive(p);
+      Partition first;
+      for (const std::string& level : simd_levels()) {
+        for (const unsigned threads : {1U, 2U, 7U}) {
+          p.simd = level;
+          p.threads = threads;
+          const Partition got = run(p);
+          EXPECT(got.simd == level && got.threads == threads);
+          if (first.order.empty()) first = got;
+          expect_same(got, first, describe(kind, p));
+          EXPECT(got.gains == first.gains);
+        }
+      }
+      expect_same(first, twin, describe(kind, p) + " against the float64 twin");
+      double worst = 0;
+      for (size_t t = 0; t < n; ++t)
+        worst = std::max(worst, std::abs(first.gains[t] - twin.gains[t]) / std::abs(twin.gains[0]));
+      if (!(worst < 1e-11))
+        check::fail(__FILE__, __LINE__, "gains off by " + std::to_string(worst) + ": " + describe(kind, p));
+    }
+  }
+}
+
+TEST("many columns: sums go on in float64 after each chunk") {
+  Random random{5};
+  const size_t n = 25, d = 9001;
+  Data data(make("isotropic", n, d, random), n, d, false);
+  data.problem.bins = 3;
+  compare_with_oracle("isotropic", data.problem);
+  data.problem.gain = Gain::kCosine;
+  compare_with_oracle("isotropic", data.problem);
+}
+
+TEST("spread fills every bin to within one point; drop leaves N mod m rows out") {
+  Random random{6};
+  Data data(make("isotropic", 23, 3, random), 23, 3, false);
+  data.problem.bins = 5;
+  Partition p = run(data.problem);
+  for (int32_t bin = 0; bin < 5; ++bin) EXPECT(std::count(p.bins.begin(), p.bins.end(), bin) == (bin < 3 ? 5 : 4));
+  EXPECT(std::set<int32_t>(p.order.begin(), p.order.end()).size() == 23);
+  data.problem.remainder = Remainder::kDrop;
+  p = run(data.problem);
+  for (int32_t bin = 0; bin < 5; ++bin) EXPECT(std::count(p.bins.begin(), p.bins.end(), bin) == 4);
+  EXPECT(std::count(p.bins.begin(), p.bins.end(), -1) == 3);
+  EXPECT(p.order.size() == 20);
+}
+
+TEST("equal rows come in ascending order and need no exact decision") {
+  Random random{7};
+  Data data(make("all equal", 500, 20, random), 500, 20, false);
+  data.problem.bins = 7;
+  const Partition p = run(data.problem);
+  EXPECT(std::is_sorted(p.order.begin(), p.order.end()));
+  EXPECT(p.exact_decisions == 0 && p.float64_decisions == 0);
+}
+
+TEST("true ties between rows that differ go to the lowest row") {
+  // the corners of a cube: all gains are equal at first
+  std::vector<double> corners;
+  for (int i = 0; i < 8; ++i)
+    for (int j = 0; j < 3; ++j) corners.push_back(0.1 * ((i >> j & 1) ? 1 : -1));
+  Data data(corners, 8, 3, true);
+  const Partition p = run(data.problem);
+  EXPECT(p.order[0] == 0);
+  EXPECT(p.exact_decisions > 0);
+  expect_same(p, oracle(data.problem), "cube");
+}
+
+TEST("a NaN or an infinity is refused, naming the first row") {
+  Random random{8};
+  for (const bool is_double : {false, true}) {
+    for (const Gain gain : {Gain::kSquaredEuclidean, Gain::kCosine}) {
+      for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+        std::vector<double> x = make("isotropic", 3000, 7, random);
+        x[2999 * 7] = x[1234 * 7 + 5] = bad;
+        Data data(x, 3000, 7, is_double);
+        data.problem.gain = gain;
+        try {
+          run(data.problem);
+          check::fail(__FILE__, __LINE__, "accepted");
+        } catch (const Error& e) {
+          EXPECT(e.code == "ERR_NOT_FINITE");
+          EXPECT(e.row == 1234);
+          EXPECT(std::string(e.what()).find("Row 1234, column 5 is ") == 0);
+        }
+      }
+    }
+  }
+}
+
+TEST("impossible requests are refused with a code") {
+  Random random{9};
+  Data data(make("isotropic", 5, 2, random), 5, 2, false);
+  const auto code = [&](size_t bins, const char* simd) -> std::string {
+    data.problem.bins = bins;
+    data.problem.simd = simd;
+    try {
+      run(data.problem);
+    } catch (const Error& e) {
+      return e.code;
+    }
+    return "";
+  };
+  EXPECT(code(0, "") == "ERR_BINS");
+  EXPECT(code(6, "") == "ERR_BINS");
+  EXPECT(code(2, "mmx") == "ERR_SIMD");
+  EXPECT(code(2, "").empty());
+}
+
+TEST("a cancel ends the run, and progress counts the points placed") {
+  Random random{10};
+  Data data(make("isotropic", 2000, 16, random), 2000, 16, false);
+  data.problem.bins = 4;
+  int32_t words[2] = {0, 0};
+  {
+    Control control(words);
+    greedy_bins(data.problem, control);
+    EXPECT(words[1] == 2000);
+  }
+  words[1] = 0;
+  Control control(words);
+  std::thread stop([&] {
+    while (std::atomic_ref(words[1]).load() < 10) std::this_thread::yield();
+    control.cancel();
+  });
+  std::string code;
+  try {
+    greedy_bins(data.problem, control);
+  } catch (const Error& e) {
+    code = e.code;
+  }
+  stop.join();
+  EXPECT(code == "ERR_CANCELLED");
+  EXPECT(words[1] < 2000);
+}
+
+}  // namespace
+}  // namespace coregain
+
+TEST_MAIN()
