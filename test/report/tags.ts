@@ -14,7 +14,7 @@ export function readTags(page: string): Tag[] {
   const tags: Tag[] = [];
   const open: string[] = [];
   let at = 0;
-  const tag = /<(\/?)([a-z][a-z0-9]*)((?:\s+[a-zA-Z-]+(?:="[^"<]*")?)*)\s*(\/?)>/y;
+  const tag = /<(\/?)([a-z][a-z0-9]*)((?:\s+[a-zA-Z][a-zA-Z0-9-]*(?:="[^"<]*")?)*)\s*(\/?)>/y;
   while (at < page.length) {
     const next = page.indexOf('<', at);
     if (next < 0) break;
@@ -34,7 +34,7 @@ export function readTags(page: string): Tag[] {
       continue;
     }
     const attributes = new Map<string, string>();
-    for (const [, key, value] of inside.matchAll(/([a-zA-Z-]+)(?:="([^"]*)")?/g)) {
+    for (const [, key, value] of inside.matchAll(/([a-zA-Z][a-zA-Z0-9-]*)(?:="([^"]*)")?/g)) {
       if (attributes.has(key!)) throw new Error(`<${name}> has ${key} twice`);
       attributes.set(key!, value ?? '');
     }
