@@ -8,6 +8,7 @@ import { ConfigError } from './errors.js';
 import type { PresetName } from './models/presets.js';
 import { presets } from './models/presets.js';
 import { REDUCTIONS } from './reduce/reduce.js';
+import { GAINS, REMAINDERS } from './select/bins.js';
 
 /** Every message is what the value must be; `problems` puts the key before and the value behind it. */
 const atLeast = (min: number, what = `an integer >= ${min}`) => z.int(what).min(min, what);
@@ -88,12 +89,12 @@ const schema = z.strictObject(
       .strictObject(
         {
           bins: atLeast(1).default(10),
-          gain: choice(['sqeuclidean', 'cosine']).default('sqeuclidean'),
+          gain: choice(GAINS).default('sqeuclidean'),
           /** Fraction in (0, 1), count >= 1, or the text `"100%"`. */
           budget: z.union([z.number().positive(), z.string()], BUDGET).default(0.2),
           /** Of the draw. */
           seed: atLeast(0).default(0),
-          remainder: choice(['spread', 'drop']).default('spread'),
+          remainder: choice(REMAINDERS).default('spread'),
           include: ids.optional(),
           exclude: ids.optional(),
         },

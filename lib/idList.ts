@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { ConfigError } from './errors.js';
 
 /**
- * Ids (or row numbers) from a file with one a line; empty lines and lines that begin with # do not count.
+ * Reads ids (or row numbers) from a file with one a line; empty lines and lines that begin with # do not count.
  * @throws {ConfigError} `ERR_ID_LIST` where the file cannot be read.
  */
 export async function readIdList(path: string): Promise<string[]> {

@@ -1,0 +1,47 @@
+import type { Command } from 'commander';
+import { type DoctorReport, doctor, type Finding } from '../doctor.js';
+import { addCommand } from './command.js';
+
+export function addDoctor(program: Command): void {
+  addCommand(program, {
+    name: 'doctor',
+    summary: 'what this machine has: SIMD level, CUDA, ONNX Runtime providers, versions',
+    examples: ['coregain doctor', 'coregain doctor --json'],
+    resumes: false,
+    async action() {
+      const report = await doctor();
+      return { json: report, lines: table(report), failed: !report.healthy };
+    },
+  });
+}
+
+function table({ healthy, versions, machine, addon, images, providers, cuda }: DoctorReport): string[] {
+  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  const rows: [string, string][] = [
+    ['coregain', versions.coregain],
+    ['Node', `${versions.node}, ${machine.platform}`],
+    ['processor', `${machine.processor}, ${machine.threads} threads`],
+    ['memory', `${gib(machine.memoryBytes)}, ${gib(machine.freeMemoryBytes)} free`],
+    ['addon', show(addon, ({ path }) => path)],
+    ['SIMD', show(addon, ({ simd, available }) => `${simd} (of ${available.join(', ')})`)],
+    ['images', show(images, ({ sharp, libvips }) => `sharp ${sharp}, libvips ${libvips}`)],
+    ['ONNX Runtime', versions.onnxruntime],
+    ['  CPU', show(providers.cpu, () => 'runs')],
+    ['  CUDA', show(providers.cuda, () => 'runs')],
+    [
+      'NVIDIA',
+      show(
+        cuda,
+        ({ driver, devices }) => `driver ${driver}: ${devices.map((d) => `${d.name}, ${d.memory}`).join('; ')}`,
+      ),
+    ],
+  ];
+  const verdict = healthy
+    ? 'All that coregain needs is here.'
+    : 'Something that coregain needs is missing: see "no" above.';
+  return [...rows.map(([name, text]) => `${name.padEnd(14)}${text}`), '', verdict];
+}
+
+function show<T>(finding: Finding<T>, text: (found: T) => string): string {
+  return finding.works ? text(finding) : `no: ${finding.why}`;
+}

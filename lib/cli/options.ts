@@ -1,0 +1,91 @@
+/** How option values are read, and the options that several commands share. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { AGGREGATIONS, type Aggregation } from '../embed/aggregate.js';
+import { type PresetName, presets } from '../models/presets.js';
+import { GAINS, REMAINDERS } from '../select/bins.js';
+import type { Gain, Remainder } from '../select/types.js';
+
+/** Reads an integer >= `min`. */
+export function integerFrom(min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isSafeInteger(value) || value < min) {
+      throw new InvalidArgumentError(`It must be an integer >= ${min}.`);
+    }
+    return value;
+  };
+}
+
+/** Reads a list separated by commas. */
+export function listOf<const T extends string>(choices: readonly T[]): (text: string) => T[] {
+  return (text) =>
+    text.split(',').map((part) => {
+      if (!(choices as readonly string[]).includes(part)) {
+        throw new InvalidArgumentError(`It must be a list of ${choices.join(', ')}.`);
+      }
+      return part as T;
+    });
+}
+
+function choice(flags: string, description: string, choices: readonly string[]): Option {
+  return new Option(flags, description).choices(choices);
+}
+
+/** What `encoderOptions` adds. */
+export interface EncoderFlags {
+  preset?: PresetName;
+  weights?: string;
+  model?: string;
+  device?: 'auto' | 'cpu' | 'cuda';
+  aggregation?: Aggregation;
+  modalities?: ('rgb' | 'semseg')[];
+  layer?: number;
+  batch?: number;
+  cache?: string;
+  split?: string;
+}
+
+export function encoderOptions(command: Command): Command {
+  return command
+    .option('--split <name>', 'take this split of the data set, or `all` (default: train)')
+    .addOption(choice('--preset <name>', 'shape of the encoder (default: tiny)', Object.keys(presets)))
+    .option('--weights <file>', 'weights, .pth or .safetensors (default: seeded random weights)')
+    .option('--model <file>', 'model.json, for a shape that is no preset')
+    .addOption(choice('--device <name>', 'where the encoder runs (default: auto)', ['auto', 'cpu', 'cuda']))
+    .option('--modalities <list>', 'rgb, semseg or rgb,semseg (default: all of the encoder)', listOf(['rgb', 'semseg']))
+    .option('--layer <block>', 'block whose tokens are taken, from 0 (default: the last)', integerFrom(0))
+    .addOption(choice('--aggregation <how>', 'tokens -> one vector (default: concat-modalities)', AGGREGATIONS))
+    .option('--batch <count>', 'samples per run of the encoder (default: 8)', integerFrom(1))
+    .option('--cache <folder>', 'embedding cache (default: cache in the output folder)');
+}
+
+/** What `selectOptions` adds. */
+export interface SelectFlags {
+  bins?: number;
+  budget?: string;
+  gain?: Gain;
+  seed?: number;
+  remainder?: Remainder;
+  include?: string;
+  exclude?: string;
+}
+
+export function selectOptions(command: Command): Command {
+  return command
+    .option('--bins <count>', 'number of bins (default: 10)', integerFrom(1))
+    .option(
+      '--budget <amount>',
+      'size of the coreset: a fraction (0.2), a percentage (20%) or a count (500) (default: 0.2)',
+    )
+    .addOption(choice('--gain <name>', 'what a bin maximises (default: sqeuclidean)', GAINS))
+    .option('--seed <number>', 'seed of the draw from the bins (default: 0)', integerFrom(0))
+    .addOption(
+      choice('--remainder <how>', 'the last N mod bins rows: into the bins, or nowhere (default: spread)', REMAINDERS),
+    )
+    .option('--include <ids>', 'ids that must be in the coreset: a list a,b,c or a file with one a line')
+    .option('--exclude <ids>', 'ids that must not be in it: a list or a file');
+}
+
+export function threadsOption(command: Command): Command {
+  return command.option('--threads <count>', 'threads, 0 = all (default: 0)', integerFrom(0));
+}

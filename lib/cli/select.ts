@@ -1,0 +1,129 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { Dataset } from '../data/dataset.js';
+import { openDataset } from '../data/open.js';
+import { ConfigError, DataError } from '../errors.js';
+import { readNpy } from '../formats/npy.js';
+import type { JobOptions } from '../progress.js';
+import { formatSeconds } from '../report/numbers.js';
+import { claimFolder, writeResults } from '../results.js';
+import { planDraw } from '../select/draw.js';
+import { readSamples, rowsOfIds, type SelectedSample } from '../select/samples.js';
+import { select } from '../select/select.js';
+import { addCommand, type Outcome } from './command.js';
+import { idsOf } from './configFlags.js';
+import { type SelectFlags, selectOptions, threadsOption } from './options.js';
+import { binCounts, describeFiles, describeSelection } from './summary.js';
+
+interface Flags extends SelectFlags {
+  embeddings: string;
+  out: string;
+  samples?: string;
+  data?: string;
+  threads?: number;
+  force?: true;
+  report: boolean;
+}
+
+export function addSelect(program: Command): void {
+  const command = addCommand<Flags>(program, {
+    name: 'select',
+    summary: 'embeddings -> bins -> coreset',
+    examples: [
+      'coregain select --embeddings X.npy --bins 10 --budget 0.2 --gain cosine --seed 0 --out coreset',
+      'coregain select --embeddings embedded/embeddings.npy --samples embedded/samples.jsonl --data clevr --out coreset',
+    ],
+    resumes: false,
+    action: selectCoreset,
+  });
+  command
+    .requiredOption('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
+    .requiredOption('--out <folder>', 'folder to write')
+    .option('--force', 'replace the result of other options in that folder')
+    .option('--samples <file>', 'samples.jsonl of `embed`: ids and paths of the rows (default: row numbers)')
+    .option('--data <path>', 'with --samples: the data set, for the pictures of the report');
+  selectOptions(command);
+  threadsOption(command).option('--no-report', 'write no report.html and no coreset.png');
+}
+
+async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
+  const { embeddings, out, bins = 10, budget = '0.2', gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
+  const ids = { include: await given(flags.include), exclude: await given(flags.exclude) };
+  const path = (file: string | undefined) => file && resolve(file);
+  const config = {
+    embeddings: resolve(embeddings),
+    samples: path(flags.samples),
+    data: path(flags.data),
+    ...{ bins, budget, gain, seed, remainder, ...ids },
+    threads: flags.threads ?? 0,
+  };
+  if (!flags.force) await claimFolder(out, config);
+
+  const start = performance.now();
+  const matrix = await readNpy(embeddings, job);
+  const { rows } = matrix;
+  const samples = flags.samples === undefined ? undefined : await readSamples(flags.samples, rows, job.signal);
+  const options = {
+    ...{ bins, budget, gain, seed, remainder, threads: config.threads },
+    include: rowsOfIds(ids.include, samples, rows, 'include'),
+    exclude: rowsOfIds(ids.exclude, samples, rows, 'exclude'),
+  };
+  planDraw(options, rows);
+  const dataset = flags.data === undefined ? undefined : await openInOrder(flags.data, samples);
+  try {
+    const selection = await select(matrix, { ...options, ...job });
+    const stages = [{ name: 'select', seconds: (performance.now() - start) / 1000 }];
+    const inputs = [embeddings, ...(flags.samples === undefined ? [] : [flags.samples])];
+    const results = { title: embeddings, config, selection, gain, matrix, samples, dataset, stages, inputs };
+    const { files, record } = await writeResults(out, { ...results, report: flags.report }, job);
+    return {
+      json: {
+        out: resolve(out),
+        files,
+        counts: record.counts,
+        bins: binCounts(selection),
+        stages,
+        engine: record.engine,
+      },
+      lines: [
+        ...describeSelection(selection, 'row'),
+        '',
+        `  ${stages.map(({ name, seconds }) => `${name} ${formatSeconds(seconds)}`).join(', ')}`,
+        ...describeFiles(files),
+      ],
+    };
+  } finally {
+    await dataset?.close();
+  }
+}
+
+async function given(list: string | undefined): Promise<string[]> {
+  return list === undefined ? [] : idsOf(list);
+}
+
+/** The data set with its samples in the order of the embeddings, found by their ids. */
+async function openInOrder(path: string, samples: readonly SelectedSample[] | undefined): Promise<Dataset> {
+  if (!samples) {
+    throw new ConfigError(
+      'ERR_FLAG_MISSING',
+      '`--data` needs `--samples`, which says what sample each row of the embeddings is.',
+    );
+  }
+  const all = await openDataset(path);
+  const indexOf = new Map(all.samples.map(({ id }, index) => [id, index]));
+  const order = samples.map(({ id }) => {
+    const index = indexOf.get(id);
+    if (index !== undefined) return index;
+    throw new DataError(
+      'ERR_UNKNOWN_ID',
+      `${path} has no sample ${JSON.stringify(id)}. Is it the data set that was embedded?`,
+    );
+  });
+  return {
+    root: all.root,
+    samples: order.map((index) => all.samples[index]!),
+    modalities: all.modalities,
+    read: (row, modality) => all.read(order[row]!, modality),
+    close: () => all.close(),
+  };
+}

@@ -1,0 +1,54 @@
+/** coregain as a list of verbs. Data flows one way: data -> embed -> reduce -> select -> report. */
+
+// Data
+
+export type { Dataset, Modality, Raster, Sample, StoredImage } from './data/dataset.js';
+export { type GenerateOptions, type GenerateResult, generateScenes } from './data/generate.js';
+export { type OpenOptions, openDataset } from './data/open.js';
+export type { Regime } from './data/scenes.js';
+
+// Embed
+
+export { AGGREGATIONS, type Aggregation } from './embed/aggregate.js';
+export { type EmbedOptions, type EmbedResult, embed } from './embed/embed.js';
+export { type EmbedTensorsOptions, type EmbedTensorsResult, embedTensors } from './embed/tensors.js';
+export { readNpy, writeNpy } from './formats/npy.js';
+export type { EmbeddingMatrix } from './matrix.js';
+export type { MultimaeConfig } from './models/config.js';
+export type { Encoder, EncoderInput, TokenBatch } from './models/encoder.js';
+export { readModelConfig } from './models/modelJson.js';
+export { type EncoderOptions, openEncoder } from './models/openEncoder.js';
+export { type PresetName, presets } from './models/presets.js';
+
+// Reduce
+
+export type { LinearModel } from './reduce/pca.js';
+export { project2d } from './reduce/projection.js';
+export { REDUCTIONS, type ReduceOptions, type ReduceResult, type Reduction, reduce } from './reduce/reduce.js';
+
+// Select
+
+export { GAINS, type PartitionOptions, partition, REMAINDERS } from './select/bins.js';
+export { type DrawOptions, draw, parseBudget } from './select/draw.js';
+export { type RunInput, type RunRecord, runRecord, writeRun } from './select/runRecord.js';
+export { readSamples, rowsOfIds, type SelectedSample } from './select/samples.js';
+export { type SelectOptions, select } from './select/select.js';
+export type { EngineReport, Gain, Partition, Remainder, Selection } from './select/types.js';
+export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from './select/write.js';
+
+// Report
+
+export { writeReport } from './report/report.js';
+export type { ReportFiles, ReportInput, RunFacts } from './report/types.js';
+
+// All of it
+
+export { checkConfig, demoConfig, type RunConfig, type RunConfigInput, readConfig } from './config.js';
+export { type RunOptions, type RunResult, run } from './run.js';
+
+// Around it
+
+export { type DoctorReport, doctor, type Finding } from './doctor.js';
+export { ConfigError, CoregainError, DataError, ModelError, NativeError } from './errors.js';
+export type { JobOptions, Progress } from './progress.js';
+export { version } from './version.js';
