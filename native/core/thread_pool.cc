@@ -33,7 +33,8 @@ void wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(unsigned threads) : thrown_(threads == 0 ? hardware_threads() : threads) {
+ThreadPool::ThreadPool(unsigned threads) {
+  thrown_.resize(threads == 0 ? hardware_threads() : threads);
   workers_.reserve(thrown_.size() - 1);
   for (unsigned i = 1; i < thrown_.size(); ++i) workers_.emplace_back([this, i] { work(i); });
 }

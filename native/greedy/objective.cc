@@ -152,7 +152,7 @@ void Objective::exact_score(size_t i, double* scratch, WideInt& out) const {
     unsigned shift = 0;
     t.assign(w_.element(j), w_.limbs(), -2);
     const int64_t o = units(p_.origin[j], &shift);
-    t.add(static_cast<__int128>(o) * (-2 * a_), shift);
+    t.add(static_cast<__int128>(o) * -2 * a_, shift);
     const int64_t value = units(z[j], &shift);
     if (!p_.cosine) t.add(static_cast<__int128>(value) * a_, shift);
     out.add_product(value, shift, t);

@@ -11,7 +11,7 @@ struct DotKernel {
   static constexpr size_t kChunk = 4096;  // columns summed in float32 before the sum goes on in float64
 
   const char* name;
-  unsigned lanes;  // float32 lanes of one vector register
+  size_t lanes;  // float32 lanes of one vector register
   // out[r] = sum_j rows[r][j] * w[j], r < kRows. w has padded(d) elements, zero from d on; rows are not read beyond d.
   void (*dot)(const float* const* rows, const float* w, size_t d, double* out);
 
