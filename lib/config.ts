@@ -9,6 +9,7 @@ import type { PresetName } from './models/presets.js';
 import { presets } from './models/presets.js';
 import { REDUCTIONS } from './reduce/reduce.js';
 import { GAINS, REMAINDERS } from './select/bins.js';
+import { parseBudget } from './select/draw.js';
 
 /** Every message is what the value must be; `problems` puts the key before and the value behind it. */
 const atLeast = (min: number, what = `an integer >= ${min}`) => z.int(what).min(min, what);
@@ -16,9 +17,18 @@ const choice = <const T extends string>(values: readonly T[]) => z.enum(values, 
 const path = z.string('a path').min(1, 'a path');
 const group = 'a group of keys';
 
-const BUDGET = 'a fraction in (0, 1) or a count >= 1 (the text "100%" for all)';
+const BUDGET = 'a fraction in (0, 1), a percentage like "20%" or a whole number of samples';
 const IDS = 'a list of ids (or of row numbers, where rows have no ids), or the path of a file with one a line';
 const ids = z.union([path, z.array(z.union([z.string(), z.int().min(0)]))], IDS);
+
+/** Whether some number of samples can have this budget; how many there are is not known yet. */
+function isBudget(value: unknown): boolean {
+  try {
+    return parseBudget(value as number | string, Number.MAX_SAFE_INTEGER) > 0;
+  } catch {
+    return false;
+  }
+}
 
 const schema = z.strictObject(
   {
@@ -90,8 +100,8 @@ const schema = z.strictObject(
         {
           bins: atLeast(1).default(10),
           gain: choice(GAINS).default('sqeuclidean'),
-          /** Fraction in (0, 1), count >= 1, or the text `"100%"`. */
-          budget: z.union([z.number().positive(), z.string()], BUDGET).default(0.2),
+          /** See `parseBudget`. */
+          budget: z.custom<number | string>(isBudget, BUDGET).default(0.2),
           /** Of the draw. */
           seed: atLeast(0).default(0),
           remainder: choice(REMAINDERS).default('spread'),
@@ -237,7 +247,7 @@ function bare(wrapped: unknown): unknown {
 function nearest(key: string, known: readonly string[]): string | undefined {
   const scored = known.map((name) => ({ name, distance: editDistance(key.toLowerCase(), name) }));
   const best = scored.sort((a, b) => a.distance - b.distance)[0];
-  return best && best.distance <= Math.max(1, Math.floor(best.name.length / 3)) ? best.name : undefined;
+  return best && best.distance <= Math.max(2, Math.floor(best.name.length / 3)) ? best.name : undefined;
 }
 
 /** Levenshtein distance. */

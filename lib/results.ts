@@ -31,7 +31,7 @@ export async function claimFolder(folder: string, config: object): Promise<void>
   if (comparable(earlier.config) === comparable(JSON.parse(JSON.stringify(config)))) return;
   throw new ConfigError(
     'ERR_OUT_TAKEN',
-    `${folder} holds the result of another configuration. Name another folder (\`out\`), or replace that result (\`force\`).`,
+    `${folder} holds the result of another configuration. Name another output folder, or replace that result with \`--force\` (in code: \`force\`).`,
   );
 }
 
@@ -45,8 +45,8 @@ export interface Results extends Omit<RunInput, 'stages'> {
   readonly samples?: readonly SelectedSample[] | undefined;
   /** Whose sample i is row i: for the pictures of the report. */
   readonly dataset?: Dataset | undefined;
-  /** Where the embeddings come from, as a sentence. */
-  readonly encoder?: string | undefined;
+  /** What made the embeddings; `origin` says in words where its weights come from. */
+  readonly encoder?: { readonly origin: string; readonly identity: string; readonly provider: string } | undefined;
   /** What came before; what is done here is added. */
   readonly stages: { name: string; seconds: number }[];
   /** Whether to write report.html and coreset.png. */
@@ -72,16 +72,27 @@ export async function writeResults(
   const { title, gain, matrix, samples, dataset, encoder, report, stages, selection } = results;
   const start = performance.now();
   const written = await writeSelection(folder, selection, { samples, signal: job.signal });
+  const recordNow = async (): Promise<RunRecord> => ({
+    ...(await runRecord(results, job)),
+    ...(encoder && { encoder }),
+  });
   let pages: Pick<ResultFiles, 'report' | 'picture'> = {};
   if (report) {
     const projection = await project2d(matrix, job);
-    const run = await runRecord(results, job);
-    const ids = samples?.map(({ id }) => id);
-    const input = { title, selection, gain, projection, encoder, dataset, ids, run };
+    const input = {
+      title,
+      selection,
+      gain,
+      projection,
+      dataset,
+      encoder: encoder && `Encoder: ${encoder.origin}.`,
+      ids: samples?.map(({ id }) => id),
+      run: await recordNow(),
+    };
     const { report: page, contactSheet } = await writeReport(folder, input, job);
     pages = { report: page, ...(contactSheet && { picture: contactSheet }) };
   }
   stages.push({ name: report ? 'report' : 'write', seconds: (performance.now() - start) / 1000 });
-  const record = await runRecord(results, job);
+  const record = await recordNow();
   return { files: { ...written, ...pages, run: await writeRun(folder, record) }, record };
 }

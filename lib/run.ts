@@ -8,6 +8,7 @@ import { type GenerateResult, generateScenes } from './data/generate.js';
 import { type EmbedResult, embed } from './embed/embed.js';
 import { writeNpy } from './formats/npy.js';
 import { readIdList } from './idList.js';
+import type { Encoder } from './models/encoder.js';
 import type { JobOptions } from './progress.js';
 import { reduce } from './reduce/reduce.js';
 import { claimFolder, type ResultFiles, writeResults } from './results.js';
@@ -25,8 +26,8 @@ export interface RunOptions extends JobOptions {
 export interface RunResult {
   readonly config: RunConfig;
   readonly selection: Selection;
-  /** Where the weights of the encoder come from, as a sentence. */
-  readonly encoder: string;
+  /** `origin` says in words where the weights come from. */
+  readonly encoder: Pick<Encoder, 'origin' | 'identity' | 'provider'>;
   /** Absent where the data set was there. */
   readonly generated?: GenerateResult;
   readonly embedded: EmbedResult;
@@ -112,7 +113,8 @@ async function embedAll(config: RunConfig, dataset: Dataset, job: JobOptions) {
   try {
     const { aggregation, layer, batch, cache } = config.embed;
     const result = await embed(dataset, encoder, { aggregation, layer, batch, cache, out: config.out, ...job });
-    return { ...result, encoder: encoder.origin };
+    const { origin, identity, provider } = encoder;
+    return { ...result, encoder: { origin, identity, provider } };
   } finally {
     await encoder.close();
   }

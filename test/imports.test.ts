@@ -18,6 +18,7 @@ const PLACES = [
   'report',
   'config.ts',
   'configured.ts',
+  'results.ts',
   'doctor.ts',
   'run.ts',
   'index.ts',

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { ConfigError } from '../errors.js';
 import type { JobOptions } from '../progress.js';
 import { Interrupted, interruptible } from './interrupt.js';
 import { progressLine } from './progressLine.js';
@@ -22,6 +23,8 @@ export interface Outcome {
 
 export interface CommandSpec<Flags> {
   name: string;
+  /** Flags that cannot be left out. Commander's own check would hide a misspelt one behind the one that it was meant as. */
+  needs?: readonly (keyof Flags & string)[];
   /** One line for the list of commands. */
   summary: string;
   examples: readonly string[];
@@ -37,6 +40,7 @@ export function addCommand<Flags extends object>(program: Command, spec: Command
     .description(spec.summary)
     .addHelpText('after', `\nExamples:\n${spec.examples.map((line) => `  $ ${line}`).join('\n')}`)
     .action(async (flags: Flags & CommonFlags) => {
+      checkNeeds(spec.name, flags, spec.needs ?? []);
       const { signal, stop } = interruptible();
       const line = progressLine(process.stderr);
       try {
@@ -57,6 +61,18 @@ export function addCommand<Flags extends object>(program: Command, spec: Command
         stop();
       }
     });
+}
+
+/** ConfigError `ERR_FLAG_MISSING` naming every flag in `names` that was not given. */
+export function checkNeeds<Flags extends object>(
+  command: string,
+  flags: Flags,
+  names: readonly (keyof Flags & string)[],
+  otherwise = `See coregain ${command} --help`,
+): void {
+  const missing = names.filter((name) => flags[name] === undefined).map((name) => `--${name}`);
+  if (missing.length === 0) return;
+  throw new ConfigError('ERR_FLAG_MISSING', `\`${command}\` needs ${missing.join(' and ')}. ${otherwise}.`);
 }
 
 /** Adds the options that every command takes, last in its help. */

@@ -3,10 +3,9 @@ import { checkConfig, type RunConfigInput } from '../config.js';
 import { openConfiguredData, openConfiguredEncoder } from '../configured.js';
 import { embed } from '../embed/embed.js';
 import { embedTensors } from '../embed/tensors.js';
-import { ConfigError } from '../errors.js';
 import type { JobOptions } from '../progress.js';
 import { formatCount, formatSeconds } from '../report/numbers.js';
-import { addCommand, type Outcome } from './command.js';
+import { addCommand, checkNeeds, type Outcome } from './command.js';
 import { withFlags } from './configFlags.js';
 import { type EncoderFlags, encoderOptions, threadsOption } from './options.js';
 
@@ -39,7 +38,7 @@ export function addEmbed(program: Command): void {
 }
 
 async function embedImages(flags: Flags, job: JobOptions): Promise<Outcome> {
-  need(flags, ['data', 'out'], 'or --tensors, --weights, --model and --tokens for tensors');
+  checkNeeds('embed', flags, ['data', 'out'], 'For tensors: --tensors, --weights, --model and --tokens');
   const config = checkConfig((await withFlags({}, flags)) as RunConfigInput);
   const dataset = await openConfiguredData(config.data.path!, config.data.split);
   try {
@@ -65,7 +64,7 @@ async function embedImages(flags: Flags, job: JobOptions): Promise<Outcome> {
 }
 
 async function embedGivenTensors(flags: Flags, job: JobOptions): Promise<Outcome> {
-  need(flags, ['tensors', 'weights', 'model', 'tokens'], 'or --data and --out for images');
+  checkNeeds('embed', flags, ['tensors', 'weights', 'model', 'tokens'], 'For images: --data and --out');
   const { tensors, weights, model, tokens, threads, device } = flags as Flags &
     Record<'tensors' | 'weights' | 'model' | 'tokens', string>;
   const result = await embedTensors({ tensors, weights, model, tokens, threads, device, ...job });
@@ -74,11 +73,4 @@ async function embedGivenTensors(flags: Flags, job: JobOptions): Promise<Outcome
     json: { ...result, path: tokens },
     lines: [`Tokens of ${batch} samples, ${layers} blocks, [${result.tokens}, ${dim}] each, in ${tokens}`],
   };
-}
-
-function need(flags: Flags, names: readonly (keyof Flags)[], otherwise: string): void {
-  const missing = names.filter((name) => flags[name] === undefined).map((name) => `--${name}`);
-  if (missing.length > 0) {
-    throw new ConfigError('ERR_FLAG_MISSING', `\`embed\` needs ${missing.join(' and ')} (${otherwise}).`);
-  }
 }

@@ -17,6 +17,7 @@ interface Flags {
 export function addGenerate(program: Command): void {
   const command = addCommand<Flags>(program, {
     name: 'generate',
+    needs: ['out'],
     summary: 'render a CLEVR-like data set: RGB, class mask, instance mask, metric depth',
     examples: [
       'coregain generate --out scenes',
@@ -37,7 +38,7 @@ export function addGenerate(program: Command): void {
     },
   });
   command
-    .requiredOption('--out <folder>', 'folder to write')
+    .option('--out <folder>', 'folder to write')
     .option('--scenes <count>', 'number of scenes, train and val together', integerFrom(1), 1000)
     .option('--size <pixels>', 'width and height of the images', integerFrom(32), 128)
     .addOption(

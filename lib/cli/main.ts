@@ -17,8 +17,8 @@ const USAGE = 2;
 
 function exitCodeOf(error: unknown): number {
   const { code } = error as { code?: unknown };
-  const badArgument = code === 'ERR_INVALID_ARG_TYPE' || code === 'ERR_OUT_OF_RANGE';
-  return error instanceof ConfigError || badArgument ? USAGE : FAILED;
+  const badValue = code === 'ERR_INVALID_ARG_TYPE' || code === 'ERR_OUT_OF_RANGE' || code === 'ERR_UNKNOWN_ID';
+  return error instanceof ConfigError || badValue ? USAGE : FAILED;
 }
 
 function report(error: unknown): void {

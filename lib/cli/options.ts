@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { AGGREGATIONS, type Aggregation } from '../embed/aggregate.js';
 import { type PresetName, presets } from '../models/presets.js';
 import { GAINS, REMAINDERS } from '../select/bins.js';
+import { parseBudget } from '../select/draw.js';
 import type { Gain, Remainder } from '../select/types.js';
 
 /** Reads an integer >= `min`. */
@@ -14,6 +15,17 @@ export function integerFrom(min: number): (text: string) => number {
     }
     return value;
   };
+}
+
+/** Reads a budget: a number where it is one, so that `0.2` is what 0.2 in a configuration is. */
+function budgetOf(text: string): number | string {
+  const budget = text.endsWith('%') ? text : Number(text);
+  try {
+    parseBudget(budget, Number.MAX_SAFE_INTEGER);
+  } catch {
+    throw new InvalidArgumentError('It must be a fraction in (0, 1), a percentage like 20% or a whole number of rows.');
+  }
+  return budget;
 }
 
 /** Reads a list separated by commas. */
@@ -62,7 +74,7 @@ export function encoderOptions(command: Command): Command {
 /** What `selectOptions` adds. */
 export interface SelectFlags {
   bins?: number;
-  budget?: string;
+  budget?: number | string;
   gain?: Gain;
   seed?: number;
   remainder?: Remainder;
@@ -76,6 +88,7 @@ export function selectOptions(command: Command): Command {
     .option(
       '--budget <amount>',
       'size of the coreset: a fraction (0.2), a percentage (20%) or a count (500) (default: 0.2)',
+      budgetOf,
     )
     .addOption(choice('--gain <name>', 'what a bin maximises (default: sqeuclidean)', GAINS))
     .option('--seed <number>', 'seed of the draw from the bins (default: 0)', integerFrom(0))

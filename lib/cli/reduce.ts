@@ -14,6 +14,7 @@ interface Flags {
 export function addReduce(program: Command): void {
   addCommand<Flags>(program, {
     name: 'reduce',
+    needs: ['embeddings', 'out'],
     summary: 'embeddings -> fewer dimensions, by PCA',
     examples: ['coregain reduce --embeddings embeddings.npy --dims 64 --out reduced.npy'],
     resumes: false,
@@ -40,7 +41,7 @@ export function addReduce(program: Command): void {
       };
     },
   })
-    .requiredOption('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
+    .option('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
     .option('--dims <count>', 'dimensions that are kept', integerFrom(1), 64)
-    .requiredOption('--out <file>', '.npy file to write');
+    .option('--out <file>', '.npy file to write');
 }

@@ -83,7 +83,7 @@ function describe({ selection, encoder, record, files }: RunResult): string[] {
     ...describeSelection(selection, 'sample'),
     '',
     `  ${formatSeconds(total)}: ${times}; peak memory ${Math.round(peakMemoryBytes / 2 ** 20)} MiB`,
-    `  encoder: ${encoder}`,
+    `  encoder: ${encoder.origin}; ran on ${encoder.provider}`,
     ...notes.map((note) => `  note: ${note}`),
     '',
     ...describeFiles(files),

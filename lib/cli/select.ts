@@ -7,9 +7,9 @@ import { readNpy } from '../formats/npy.js';
 import type { JobOptions } from '../progress.js';
 import { formatSeconds } from '../report/numbers.js';
 import { claimFolder, writeResults } from '../results.js';
-import { planDraw } from '../select/draw.js';
+import { partition } from '../select/bins.js';
+import { draw, planDraw } from '../select/draw.js';
 import { readSamples, rowsOfIds, type SelectedSample } from '../select/samples.js';
-import { select } from '../select/select.js';
 import { addCommand, type Outcome } from './command.js';
 import { idsOf } from './configFlags.js';
 import { type SelectFlags, selectOptions, threadsOption } from './options.js';
@@ -28,6 +28,7 @@ interface Flags extends SelectFlags {
 export function addSelect(program: Command): void {
   const command = addCommand<Flags>(program, {
     name: 'select',
+    needs: ['embeddings', 'out'],
     summary: 'embeddings -> bins -> coreset',
     examples: [
       'coregain select --embeddings X.npy --bins 10 --budget 0.2 --gain cosine --seed 0 --out coreset',
@@ -37,8 +38,8 @@ export function addSelect(program: Command): void {
     action: selectCoreset,
   });
   command
-    .requiredOption('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
-    .requiredOption('--out <folder>', 'folder to write')
+    .option('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
+    .option('--out <folder>', 'folder to write')
     .option('--force', 'replace the result of other options in that folder')
     .option('--samples <file>', 'samples.jsonl of `embed`: ids and paths of the rows (default: row numbers)')
     .option('--data <path>', 'with --samples: the data set, for the pictures of the report');
@@ -47,7 +48,7 @@ export function addSelect(program: Command): void {
 }
 
 async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
-  const { embeddings, out, bins = 10, budget = '0.2', gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
+  const { embeddings, out, bins = 10, budget = 0.2, gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
   const ids = { include: await given(flags.include), exclude: await given(flags.exclude) };
   const path = (file: string | undefined) => file && resolve(file);
   const config = {
@@ -71,7 +72,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   planDraw(options, rows);
   const dataset = flags.data === undefined ? undefined : await openInOrder(flags.data, samples);
   try {
-    const selection = await select(matrix, { ...options, ...job });
+    const selection = draw(await partition(matrix, { ...options, ...job }, embeddings), options);
     const stages = [{ name: 'select', seconds: (performance.now() - start) / 1000 }];
     const inputs = [embeddings, ...(flags.samples === undefined ? [] : [flags.samples])];
     const results = { title: embeddings, config, selection, gain, matrix, samples, dataset, stages, inputs };
@@ -111,14 +112,15 @@ async function openInOrder(path: string, samples: readonly SelectedSample[] | un
   }
   const all = await openDataset(path);
   const indexOf = new Map(all.samples.map(({ id }, index) => [id, index]));
-  const order = samples.map(({ id }) => {
-    const index = indexOf.get(id);
-    if (index !== undefined) return index;
+  const unknown = samples.find(({ id }) => !indexOf.has(id));
+  if (unknown) {
+    await all.close();
     throw new DataError(
-      'ERR_UNKNOWN_ID',
-      `${path} has no sample ${JSON.stringify(id)}. Is it the data set that was embedded?`,
+      'ERR_SAMPLES',
+      `${path} has no sample ${JSON.stringify(unknown.id)}. Is it the data set that was embedded?`,
     );
-  });
+  }
+  const order = samples.map(({ id }) => indexOf.get(id)!);
   return {
     root: all.root,
     samples: order.map((index) => all.samples[index]!),

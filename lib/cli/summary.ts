@@ -1,3 +1,4 @@
+import { relative } from 'node:path';
 import { formatCount, formatShare, plural } from '../report/numbers.js';
 import type { ResultFiles } from '../results.js';
 import type { Selection } from '../select/types.js';
@@ -37,6 +38,12 @@ export function describeSelection(selection: Selection, unit: string): string[] 
   ];
 }
 
+/** Paths as short as they can be from here. */
+export function shortPath(path: string): string {
+  const near = relative('.', path);
+  return near.startsWith('..') ? path : near;
+}
+
 /** Where to look. */
 export function describeFiles({ coreset, report, picture }: ResultFiles): string[] {
   const rows: [string, string | undefined][] = [
@@ -44,5 +51,5 @@ export function describeFiles({ coreset, report, picture }: ResultFiles): string
     ['report', report],
     ['picture', picture],
   ];
-  return rows.flatMap(([name, path]) => (path ? [`  ${name.padEnd(8)} ${path}`] : []));
+  return rows.flatMap(([name, path]) => (path ? [`  ${name.padEnd(8)} ${shortPath(path)}`] : []));
 }
