@@ -1,7 +1,5 @@
 /** What rows are called: the samples behind them. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
+import { open } from 'node:fs/promises';
 import { DataError } from '../errors.js';
 
 /** A row's name, and its files relative to the root of its data set. */
@@ -19,33 +17,42 @@ export interface SelectedSample {
 export async function readSamples(path: string, rows: number, signal?: AbortSignal): Promise<SelectedSample[]> {
   const broken = (what: string, cause?: unknown) =>
     new DataError('ERR_SAMPLES', `${path} ${what}. Embed the data set again, or leave the file out.`, { cause });
-  await stat(path).catch((cause: Error) => {
+  const file = await open(path).catch((cause: Error) => {
     throw broken(`cannot be read: ${cause.message}`, cause);
   });
   const samples: SelectedSample[] = [];
   const seen = new Set<string>();
-  const lines = createInterface({ input: createReadStream(path, { signal }), crlfDelay: Number.POSITIVE_INFINITY });
-  for await (const line of lines) {
-    signal?.throwIfAborted();
-    const number = samples.length + 1;
-    let value: { id?: unknown; paths?: unknown } | null;
-    try {
-      value = JSON.parse(line) as typeof value;
-    } catch (cause) {
-      throw broken(`is not JSON in line ${number}`, cause);
+  try {
+    for await (const line of file.readLines({ autoClose: false })) {
+      signal?.throwIfAborted();
+      const number = samples.length + 1;
+      const sample = parse(line, (what, cause) => broken(`${what} in line ${number}`, cause));
+      if (seen.has(sample.id)) throw broken(`has the id ${JSON.stringify(sample.id)} a second time in line ${number}`);
+      seen.add(sample.id);
+      samples.push(sample);
     }
-    const id = value?.id;
-    if (typeof id !== 'string') throw broken(`has no text as \`id\` in line ${number}`);
-    if (seen.has(id)) throw broken(`has the id ${JSON.stringify(id)} a second time in line ${number}`);
-    const paths = value?.paths;
-    if (paths !== undefined && (typeof paths !== 'object' || paths === null || Array.isArray(paths))) {
-      throw broken(`has \`paths\` that are no object in line ${number}`);
-    }
-    seen.add(id);
-    samples.push(paths === undefined ? { id } : { id, paths: paths as Record<string, string> });
+  } finally {
+    await file.close();
   }
   if (samples.length !== rows) throw broken(`has ${samples.length} lines, but there are ${rows} embeddings`);
   return samples;
+}
+
+function parse(line: string, broken: (what: string, cause?: unknown) => Error): SelectedSample {
+  let value: { id?: unknown; paths?: unknown } | null;
+  try {
+    value = JSON.parse(line) as typeof value;
+  } catch (cause) {
+    throw broken('is not JSON', cause);
+  }
+  const id = value?.id;
+  if (typeof id !== 'string') throw broken('has no text as `id`');
+  const paths = value?.paths;
+  if (paths === undefined) return { id };
+  if (typeof paths !== 'object' || paths === null || Array.isArray(paths)) {
+    throw broken('has `paths` that are no object');
+  }
+  return { id, paths: paths as Record<string, string> };
 }
 
 /**
