@@ -1,4 +1,5 @@
 /** The data set and the encoder that a configuration names. */
+import { outOfRange } from './check.js';
 import type { RunConfig } from './config.js';
 import type { Dataset } from './data/dataset.js';
 import { openDataset } from './data/open.js';
@@ -15,11 +16,16 @@ export function openConfiguredData(path: string, split: string): Promise<Dataset
 export async function openConfiguredEncoder(config: RunConfig): Promise<Encoder> {
   const { model, ...named } = config.encoder;
   const { modalities, layer } = config.embed;
-  return openEncoder({
+  const opening = openEncoder({
     ...named,
     ...(model && { config: await readModelConfig(model) }),
     modalities,
     blocks: layer === undefined ? undefined : layer + 1,
     threads: config.threads,
+  });
+  return opening.catch((error: Error) => {
+    // Only the encoder knows how many blocks there are, and nobody wrote `blocks`.
+    const depth = /^`blocks` must be an integer in 1\.\.(\d+)/.exec(error.message)?.[1];
+    throw depth === undefined ? error : outOfRange('layer', `an integer in 0..${Number(depth) - 1}`, layer);
   });
 }
