@@ -24,4 +24,24 @@ unsigned hardware_threads() {
   return std::max(1U, std::thread::hardware_concurrency());
 }
 
+#if defined(__x86_64__)
+StandardArithmetic::StandardArithmetic() : before_(__builtin_ia32_stmxcsr()) {
+  __builtin_ia32_ldmxcsr(0x1f80);  // the value at reset: nearest, no flushing, no traps
+}
+StandardArithmetic::~StandardArithmetic() {
+  __builtin_ia32_ldmxcsr(static_cast<uint32_t>(before_));
+}
+#elif defined(__aarch64__)
+StandardArithmetic::StandardArithmetic() : before_(0) {
+  asm volatile("mrs %0, fpcr" : "=r"(before_));
+  asm volatile("msr fpcr, %0" : : "r"(uint64_t{0}));
+}
+StandardArithmetic::~StandardArithmetic() {
+  asm volatile("msr fpcr, %0" : : "r"(before_));
+}
+#else
+StandardArithmetic::StandardArithmetic() : before_(0) {}
+StandardArithmetic::~StandardArithmetic() = default;
+#endif
+
 }  // namespace coregain

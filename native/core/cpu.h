@@ -1,6 +1,7 @@
-// Which instruction sets this machine can run.
+// Which instruction sets this machine can run, and arithmetic as the language defines it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,5 +12,18 @@ std::vector<std::string> simd_levels();
 
 // Hardware threads, at least 1.
 unsigned hardware_threads();
+
+// While it lives, this thread rounds to nearest and keeps denormals. A thread inherits these settings from the one that
+// starts it, and some libraries flush denormals to zero in the threads that call them.
+class StandardArithmetic {
+ public:
+  StandardArithmetic();
+  ~StandardArithmetic();
+  StandardArithmetic(const StandardArithmetic&) = delete;
+  StandardArithmetic& operator=(const StandardArithmetic&) = delete;
+
+ private:
+  uint64_t before_;
+};
 
 }  // namespace coregain

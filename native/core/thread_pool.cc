@@ -55,6 +55,7 @@ void ThreadPool::call(unsigned index) {
 }
 
 void ThreadPool::work(unsigned index) {
+  const StandardArithmetic standard;
   for (uint32_t seen = 0;; ++seen) {
     wait_for_change(round_, seen);
     if (stop_.load(std::memory_order_relaxed)) return;

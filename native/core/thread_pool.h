@@ -23,6 +23,7 @@ class ThreadPool {
 
   unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
 
+  // Workers compute with StandardArithmetic (core/cpu.h); the caller sees to its own.
   // Calls body(0) .. body(size() - 1), one on each thread; returns when all have returned, and throws what one threw.
   void run(const std::function<void(unsigned)>& body);
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <limits>
 
+#include "core/cpu.h"
 #include "core/thread_pool.h"
 #include "greedy/objective.h"
 #include "greedy/points.h"
@@ -150,6 +151,7 @@ Partition greedy_bins(const Problem& problem, Control& control) {
     throw Error("ERR_BINS", "Cannot make " + std::to_string(problem.bins) + " bins of " +
                                 std::to_string(problem.x.rows) + " rows with " + std::to_string(problem.x.cols) +
                                 " columns. Ask for at least 1 bin and at most one for each row.");
+  const StandardArithmetic standard;
   const auto start = std::chrono::steady_clock::now();
   Partition out = Sweep(problem, control).run();
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

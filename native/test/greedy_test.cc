@@ -169,6 +169,23 @@ TEST("random shapes and kinds: the order is the oracle's") {
   }
 }
 
+#if defined(__x86_64__)
+TEST("a caller that flushes denormals to zero gets the same order, and its setting back") {
+  Random random{11};
+  Data data(make("denormal", 60, 4, random), 60, 4, false);
+  data.problem.bins = 3;
+  data.problem.threads = 2;
+  const Partition want = oracle(data.problem);
+  const unsigned before = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(before | 0x8040);
+  const Partition got = run(data.problem);
+  const unsigned after = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(before);
+  EXPECT((after & 0x8040) == 0x8040);
+  expect_same(got, want, "flush to zero");
+}
+#endif
+
 TEST("larger data: the float64 twin where gaps are clear, and the same bits for every level and thread count") {
   Random random{4};
   for (const std::string kind : {"isotropic", "mixture", "far mean", "duplicates", "huge", "tiny", "unit sphere"}) {
