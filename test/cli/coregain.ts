@@ -15,8 +15,16 @@ export interface Ended {
 }
 
 /** Starts the command as a user's shell would, with pipes instead of a terminal. */
-export function start(args: readonly string[], cwd: string): { child: ChildProcess; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, [main, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+export function start(
+  args: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv = {},
+): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const output = { stdout: '', stderr: '' };
   child.stdout!.on('data', (text) => {
     output.stdout += text;
@@ -30,8 +38,8 @@ export function start(args: readonly string[], cwd: string): { child: ChildProce
   return { child, ended };
 }
 
-export function coregain(args: readonly string[], cwd = '.'): Promise<Ended> {
-  return start(args, cwd).ended;
+export function coregain(args: readonly string[], cwd = '.', env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  return start(args, cwd, env).ended;
 }
 
 /** A folder that is removed after the tests of a file. */
