@@ -1,27 +1,24 @@
-// npm's install script: uses the prebuilt addon of this platform, else compiles one. Never touches the network.
-
+// npm's install script: uses the prebuilt addon of this platform, else compiles one. Never touches the network. Imports
+// nothing of its siblings, which are not published.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { has, root } from './run.mjs';
+import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
+const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Runs a script of a package with this Node; whether it went well. */
-function compiles(script, args) {
-  return spawnSync(process.execPath, [require.resolve(script), ...args], { cwd: root, stdio: 'inherit' }).status === 0;
-}
+/** Whether a command can be started at all. */
+const has = (command) => !spawnSync(command, ['--version'], { stdio: 'ignore' }).error;
 
-/** Where npm keeps its own node-gyp; it is not a dependency, npm hands its path to install scripts. */
-function nodeGyp() {
-  const path = process.env.npm_config_node_gyp;
-  return path && existsSync(path) ? path : undefined;
-}
+/** Runs a script with this Node; whether it went well. */
+const runs = (script, args) =>
+  spawnSync(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' }).status === 0;
 
-// A development checkout compiles what it has; npm install of a package takes the prebuilt addon if it loads.
+// A development checkout compiles what it has; an installed package takes the prebuilt addon if that loads.
 const development = existsSync(join(root, '.git'));
-const fromSource = ['true', 'coregain'].includes(process.env.npm_config_build_from_source ?? '');
+const fromSource = ['true', 'coregain'].includes(process.env.npm_config_build_from_source);
 if (!development && !fromSource) {
   try {
     require('node-gyp-build')(root);
@@ -31,8 +28,12 @@ if (!development && !fromSource) {
   }
 }
 
-if (has('cmake') && has('c++') && compiles('cmake-js/bin/cmake-js', ['compile', '--out', 'build'])) process.exit(0);
-if (nodeGyp() && compiles(nodeGyp(), ['rebuild'])) process.exit(0);
+if (has('cmake') && has('c++') && runs(require.resolve('cmake-js/bin/cmake-js'), ['compile', '--out', 'build']))
+  process.exit(0);
+// npm tells install scripts where its own node-gyp is.
+const nodeGyp = process.env.npm_config_node_gyp;
+if (nodeGyp && existsSync(nodeGyp) && runs(nodeGyp, ['rebuild'])) process.exit(0);
+
 console.error(
   'coregain: the addon could not be compiled. Install a C++20 compiler and cmake (Debian: apt-get install g++ cmake), ' +
     'then run `npm rebuild coregain`.',
