@@ -72,10 +72,8 @@ export async function writeResults(
   const { title, gain, matrix, samples, dataset, encoder, report, stages, selection } = results;
   const start = performance.now();
   const written = await writeSelection(folder, selection, { samples, signal: job.signal });
-  const recordNow = async (): Promise<RunRecord> => ({
-    ...(await runRecord(results, job)),
-    ...(encoder && { encoder }),
-  });
+  // Hashing the inputs takes time: once, and what changes until the end is put in afterwards.
+  const begun: RunRecord = { ...(await runRecord(results, job)), ...(encoder && { encoder }) };
   let pages: Pick<ResultFiles, 'report' | 'picture'> = {};
   if (report) {
     const projection = await project2d(matrix, job);
@@ -87,12 +85,16 @@ export async function writeResults(
       dataset,
       encoder: encoder && `Encoder: ${encoder.origin}.`,
       ids: samples?.map(({ id }) => id),
-      run: await recordNow(),
+      run: begun,
     };
     const { report: page, contactSheet } = await writeReport(folder, input, job);
     pages = { report: page, ...(contactSheet && { picture: contactSheet }) };
   }
   stages.push({ name: report ? 'report' : 'write', seconds: (performance.now() - start) / 1000 });
-  const record = await recordNow();
+  const record: RunRecord = {
+    ...begun,
+    finished: new Date().toISOString(),
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+  };
   return { files: { ...written, ...pages, run: await writeRun(folder, record) }, record };
 }
