@@ -1,0 +1,43 @@
+/**
+ * coregain's part of bench/partition.mjs, in a process of its own:
+ *
+ *   node bench/coregain_partition.mjs X.npy BINS ORDER.npy THREADS
+ *
+ * writes the order (int64) and prints one line of JSON: seconds, cpuSeconds, peakBytes and what the engine reports.
+ */
+import { readFileSync } from 'node:fs';
+import { readNpy, writeNpy } from '#lib/formats/npy.js';
+import { native } from '#lib/native.js';
+import { partition } from '#lib/select/bins.js';
+
+const [path, bins, out, threads] = process.argv.slice(2);
+const matrix = await readNpy(path);
+native();
+
+const cpuBefore = process.cpuUsage();
+const start = performance.now();
+const options = { bins: Number(bins), gain: 'cosine', remainder: 'drop', threads: Number(threads) };
+const { order, engine } = await partition(matrix, options);
+const seconds = (performance.now() - start) / 1000;
+const { user, system } = process.cpuUsage(cpuBefore);
+
+/** `maxRSS` would count the parent's memory before exec. */
+function peakBytes() {
+  try {
+    return 1024 * Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+  } catch {
+    return process.resourceUsage().maxRSS * 1024;
+  }
+}
+
+const peak = peakBytes();
+await writeNpy(out, { data: BigInt64Array.from(order, BigInt), shape: [order.length] });
+console.log(
+  JSON.stringify({
+    seconds,
+    cpuSeconds: (user + system) / 1e6,
+    peakBytes: peak,
+    version: `Node ${process.version}`,
+    engine,
+  }),
+);
