@@ -38,7 +38,8 @@ const busy = `
   const load = require('node:module').createRequire(${JSON.stringify(root)});
   const addon = load('node-gyp-build')(${JSON.stringify(root)});
   for (let k = 0; k < 3; k++) {
-    const data = new Float32Array(new SharedArrayBuffer(20000 * 256 * 4)).map((_, i) => (i * 7919) % 1000003);
+    const data = new Float32Array(new SharedArrayBuffer(20000 * 256 * 4));
+    for (let i = 0; i < data.length; i++) data[i] = (i * 7919) % 1000003;
     addon.greedyBins({ data, rows: 20000, cols: 256, bins: 10, gain: 'cosine', remainder: 'spread', threads: 2, simd: '',
       control: new Int32Array(new SharedArrayBuffer(8)) }).then(() => process.exit(9));
   }
