@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { checkConfig, demoConfig, type RunConfigInput, readConfig } from '#lib/config.js';
 import { ConfigError } from '#lib/errors.js';
@@ -132,4 +133,11 @@ test('what is neither YAML nor JSON, or not there, is named', async () => {
   expect(await refusal('g.json', '{"data": {"path": "x"')).toMatch(/^FILE is neither YAML nor JSON: /);
   expect(await refusal('h.yaml', 'data: {path: x}\ndata: {path: y}\n')).toMatch(/unique/);
   await expect(readConfig(join(folder, 'none.yaml'))).rejects.toThrow(/none\.yaml cannot be read: ENOENT/);
+});
+
+test('the example says what the defaults are', async () => {
+  const { data, out, ...example } = await load(fileURLToPath(new URL('../examples/folder.yaml', import.meta.url)));
+  expect(data.path).toBe(fileURLToPath(new URL('../my-data', import.meta.url)));
+  const { data: _data, out: _out, encoder, ...defaults } = checkConfig({ data: { path: 'x' }, out });
+  expect(example).toEqual({ ...defaults, encoder: { preset: 'tiny', ...encoder } });
 });
