@@ -30,6 +30,7 @@ export { REDUCTIONS, type ReduceOptions, type ReduceResult, type Reduction, redu
 
 export { GAINS, type PartitionOptions, partition, REMAINDERS } from './select/bins.js';
 export { type DrawOptions, draw, parseBudget } from './select/draw.js';
+export { naivePartition } from './select/naive.js';
 export { type RunInput, type RunRecord, runRecord, writeRun } from './select/runRecord.js';
 export { readSamples, rowsOfIds, type SelectedSample } from './select/samples.js';
 export { type SelectOptions, select } from './select/select.js';

@@ -41,7 +41,7 @@ export async function reduce(input: Embeddings, options: ReduceOptions): Promise
   const total = (half: 0 | 1): JobOptions => ({
     signal: options.signal,
     // Two passes over the points are one stage.
-    onProgress: onProgress && ((p) => onProgress({ ...p, done: p.done + half * p.total, total: 2 * p.total })),
+    onProgress: onProgress && ((p) => onProgress({ ...p, done: Math.floor((p.done + half * p.total) / 2) })),
   });
   const model = await pca.fit(input, dims, total(0));
   const matrix = await pca.transform(model, input, total(1));
