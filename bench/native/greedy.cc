@@ -179,10 +179,17 @@ std::vector<std::string> list(const std::string& text) {
   return out;
 }
 
+std::vector<std::string> product(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  std::vector<std::string> out;
+  for (const std::string& first : a)
+    for (const std::string& second : b) out.push_back(first + " " + second);
+  return out;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string kind = "real", threads = "1,2", rivals = "numpy", gains = "sqeuclidean,cosine", simd;
+  std::string kind = "real", threads = "1,2", rivals = "numpy", gains = "sqeuclidean,cosine", simd, engines = "auto";
   size_t bins = 10, repeats = 3;
   for (int i = 3; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
@@ -194,6 +201,8 @@ int main(int argc, char** argv) {
       rivals = argv[i + 1];
     else if (option == "--gains")
       gains = argv[i + 1];
+    else if (option == "--engines")
+      engines = argv[i + 1];
     else if (option == "--simd")
       simd = argv[i + 1];
     else if (option == "--bins")
@@ -225,8 +234,13 @@ int main(int argc, char** argv) {
   for (size_t repeat = 0; repeat < repeats; ++repeat) {
     std::vector<int32_t> cosine_order;
     for (const std::string& gain : list(gains)) {
-      for (const std::string& count : list(threads)) {
+      for (const std::string& run : product(list(engines), list(threads))) {
+        const std::string engine = run.substr(0, run.find(' ')), count = run.substr(run.find(' ') + 1);
         Problem problem;
+        problem.engine = engine == "sweep"  ? coregain::Engine::kSweep
+                         : engine == "lazy" ? coregain::Engine::kLazy
+                         : engine == "gram" ? coregain::Engine::kGram
+                                            : coregain::Engine::kAuto;
         problem.x = {x.data(), false, n, d};
         problem.bins = bins;
         problem.gain = gain == "cosine" ? Gain::kCosine : Gain::kSquaredEuclidean;
@@ -246,7 +260,7 @@ int main(int argc, char** argv) {
             static_cast<double>(p.dot_products) / seconds,
             static_cast<double>(p.dot_products) * static_cast<double>(d) * 4e-9 / seconds,
             static_cast<unsigned long long>(p.float64_decisions), static_cast<unsigned long long>(p.exact_decisions));
-        report("sweep", gain, repeat, seconds, cpu_seconds, more);
+        report(engine, gain, repeat, seconds, cpu_seconds, more);
         if (gain == "cosine") cosine_order = p.order;
       }
     }

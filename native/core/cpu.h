@@ -1,6 +1,7 @@
 // Which instruction sets this machine can run, and arithmetic as the language defines it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,6 +13,9 @@ std::vector<std::string> simd_levels();
 
 // Hardware threads, at least 1.
 unsigned hardware_threads();
+
+// Bytes of memory of this machine.
+size_t physical_memory();
 
 // While it lives, this thread rounds to nearest and keeps denormals. A thread inherits these settings from the one that
 // starts it, and some libraries flush denormals to zero in the threads that call them.

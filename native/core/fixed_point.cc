@@ -167,6 +167,20 @@ void FixedVector::add(const FixedVector& other) {
   }
 }
 
+void FixedVector::subtract_half(const FixedVector& other) {
+  for (size_t j = 0; j < d_; ++j) {
+    uint64_t* limbs = data_.data() + j * limbs_;
+    uint64_t borrow = 0;
+    for (size_t i = 0; i < limbs_; ++i) {
+      const Unsigned difference = static_cast<Unsigned>(limbs[i]) - other.data_[j * limbs_ + i] - borrow;
+      limbs[i] = static_cast<uint64_t>(difference);
+      borrow = static_cast<uint64_t>(difference >> 64) & 1;
+    }
+    for (size_t i = 0; i + 1 < limbs_; ++i) limbs[i] = limbs[i] >> 1 | limbs[i + 1] << 63;
+    limbs[limbs_ - 1] = static_cast<uint64_t>(static_cast<int64_t>(limbs[limbs_ - 1]) >> 1);
+  }
+}
+
 void FixedVector::assign_negated(const FixedVector& other) {
   data_ = other.data_;
   for (size_t j = 0; j < d_; ++j) negate(data_.data() + j * limbs_, limbs_);

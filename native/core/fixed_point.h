@@ -50,6 +50,8 @@ class FixedVector {
   void add(const double* row, int64_t times);
   // this += other, of the same shape.
   void add(const FixedVector& other);
+  // this = (this - other) / 2, of the same shape; the difference must be even.
+  void subtract_half(const FixedVector& other);
   // this = -other, of the same shape.
   void assign_negated(const FixedVector& other);
 

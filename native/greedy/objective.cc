@@ -34,9 +34,11 @@ Objective::Objective(const Points& points, const DotKernel& kernel)
       q_error_(points.cosine ? points.terms * unit64_ * 2 * points.f * points.origin_norm * kUp
                              : points.terms * unit64_),
       rest_(points.total),
-      w_(points.total),
+      w_(points.d, points.unit, points.bits),
       w64_(points.d),
-      w32_(kernel.padded(points.d), 0) {}
+      w32_(kernel.padded(points.d), 0) {
+  w_.assign_negated(rest_);
+}
 
 void Objective::begin_bin(const std::vector<uint8_t>& taken) {
   members_ = 0;
@@ -47,7 +49,10 @@ void Objective::begin_bin(const std::vector<uint8_t>& taken) {
     q_all_ += p_.q[i];
   }
   a_ = -members_;
+  // w + rest was twice the sum over S; D loses S
+  rest_.subtract_half(w_);
   w_.assign_negated(rest_);
+  w_largest_ = 0;
   refresh();
 }
 
@@ -56,8 +61,6 @@ void Objective::take(size_t i) {
   const double* z = p_.z(i, scratch.data());
   w_.add(z, 2);
   w_.add(p_.origin.data(), -2);
-  rest_.add(z, -1);
-  rest_.add(p_.origin.data(), 1);
   a_ += 2;
   q_chosen_ += p_.q[i];
   refresh();
@@ -69,6 +72,10 @@ void Objective::refresh() {
   double square = 0;
   for (const double w : w64_) square += w * w;
   w_norm_ = std::sqrt(square) * kUp;
+  w_largest_ = std::max(w_largest_, w_norm_);
+  shift_ = 0;
+  if (p_.direct)
+    for (size_t j = 0; j < p_.d; ++j) shift_ += 2 * (p_.origin[j] * p_.f) * w64_[j];
 
   // |row| |w32| <= 2^60: no overflow, and underflow 200 bits below the largest product.
   const int w_exponent = w_norm_ > 0 ? std::ilogb(w_norm_) + 1 : 0;
@@ -84,11 +91,8 @@ void Objective::refresh() {
 
 // At least the norm of what float32 products are taken of, in units of f z.
 double Objective::norm32(size_t i) const {
-  if (!p_.cosine) return std::sqrt(p_.q[i]) * kUp + (p_.direct ? p_.origin_norm : 0);
-  if (p_.direct) return p_.f * kUp;
-  // |f y|^2 = |f u|^2 - 2 f u.f o + |f o|^2, |u| <= 1 but for rounding
-  const double square = p_.f * p_.f + p_.q[i] + p_.origin_norm * p_.origin_norm;
-  return std::sqrt(std::max(square, 0.0) + p_.terms * 0x1p-48 * p_.f * p_.f) * kUp;
+  if (!p_.cosine) return p_.radius(i) + (p_.direct ? p_.origin_norm : 0);
+  return p_.direct ? p_.f * kUp : p_.radius(i);
 }
 
 void Objective::bounds32(const int32_t* rows, size_t count, Bounds* out) const {
@@ -102,15 +106,23 @@ void Objective::bounds32(const int32_t* rows, size_t count, Bounds* out) const {
 
   const auto a = static_cast<double>(a_);
   const double per_norm = 2 * w_norm_ * (relative32_ + p_.terms * 0x1p-53);
+  const double shift_error = p_.direct ? p_.terms * 0x1p-51 * p_.origin_norm * w_norm_ + kFinal * std::abs(shift_) : 0;
   for (size_t r = 0; r < count; ++r) {
     const auto i = static_cast<size_t>(rows[r]);
     const double unit = p_.cosine && p_.direct ? (p_.length[i] > 0 ? unit32_ / p_.length[i] : 0) : unit32_;
     const double product = unit * products[r];
     const double aq = a * p_.q[i];
     const double error = per_norm * norm32(i) + 2 * underflow32_ * unit + q_error_ * std::abs(p_.cosine ? a : aq) +
-                         kFinal * (std::abs(aq) + 2 * std::abs(product)) + kUnderflow;
-    out[r] = {aq - 2 * product - error, aq - 2 * product + error};
+                         kFinal * (std::abs(aq) + 2 * std::abs(product)) + shift_error + kUnderflow;
+    const double score = aq - 2 * product + shift_;
+    out[r] = {score - error, score + error};
   }
+}
+
+double Objective::roundoff(double q, double radius, size_t updates) const {
+  const double largest = static_cast<double>(members_) * q + 2 * radius * w_largest_;
+  const double of_q = 2 * q_error_ * static_cast<double>(members_) * (p_.cosine ? 1 : q);
+  return (1 + static_cast<double>(updates) / 16) * 0x1p-45 * largest + of_q + kUnderflow;
 }
 
 double Objective::product64(size_t i, double* scratch) const {

@@ -16,7 +16,7 @@
 
 namespace coregain {
 
-// An interval that holds the score of a row, up to a constant that all rows of a step and precision share.
+// An interval that holds the score of a row.
 struct Bounds {
   double low, high;
 };
@@ -30,10 +30,17 @@ class Objective {
   // Moves row i from D \ S to S.
   void take(size_t i);
 
-  // For rows[0 .. count), count <= DotKernel::kRows: bounds from float32 inner products.
+  // a, and w in units of f, rounded to float64.
+  double a() const { return static_cast<double>(a_); }
+  const double* w() const { return w64_.data(); }
+
+  // For rows[0 .. count), count <= DotKernel::kRows: bounds of a q - 2 y.w from float32 inner products.
   void bounds32(const int32_t* rows, size_t count, Bounds* out) const;
-  // Bounds from a float64 inner product. `scratch` has d elements, here and below.
+  // Bounds from a float64 inner product, of a q - 2 y.w (squared distance) or a q - 2 z.w (cosine): compare them with
+  // each other only. `scratch` has d elements, here and below.
   Bounds bounds64(size_t i, double* scratch) const;
+  // What float64 may lose of a q - 2 y.w over `updates` updates in this bin, for rows with |q| and |y| up to these.
+  double roundoff(double q, double radius, size_t updates) const;
   // Whether float64 computes on integers below 2^53, so that bounds64 has no width and equal bounds are a true tie.
   bool float64_is_exact() const { return float64_is_exact_; }
   // The row of the best score by exact integers, the lowest one on ties.
@@ -58,11 +65,13 @@ class Objective {
   int64_t a_ = 0;
   double q_all_ = 0, q_chosen_ = 0;  // sums of q over D and S
   int64_t members_ = 0;              // |D|
-  FixedVector rest_;                 // sum of y over the points in no bin yet
+  FixedVector rest_;                 // sum of y over D
   FixedVector w_;
   std::vector<double> w64_;  // f w
   std::vector<float> w32_;   // w64_ times a power of two, zero-padded
   double w_norm_ = 0;        // >= |f w|
+  double w_largest_ = 0;     // largest w_norm_ of this bin
+  double shift_ = 0;         // 2 o.w, what float32 products of uncentred rows leave out
   double unit32_ = 0;        // what 1 in a float32 product is worth in units of the score
   double underflow32_ = 0;   // absolute error of a float32 product by underflow
 };

@@ -121,6 +121,18 @@ const double* Points::z(size_t i, double* scratch) const {
   return scratch;
 }
 
+void Points::y(size_t i, double* out) const {
+  const double* values = z(i, out);
+  for (size_t j = 0; j < d; ++j) out[j] = values[j] * f - origin[j] * f;
+}
+
+double Points::radius(size_t i) const {
+  if (!cosine) return std::sqrt(q[i]) * kUp;
+  // |f y|^2 = |f u|^2 - 2 f u.f o + |f o|^2, |u| <= 1 but for rounding
+  const double square = f * f + q[i] + origin_norm * origin_norm;
+  return std::sqrt(std::max(square, 0.0) + terms * 0x1p-48 * f * f) * kUp;
+}
+
 void Points::measure(ThreadPool& pool, const Control& control) {
   if (cosine) length.resize(n);
   std::vector<uint64_t> hashes(n);

@@ -22,6 +22,10 @@ struct Points {
 
   // z_i; in `scratch` [d] where it is not stored as such.
   const double* z(size_t i, double* scratch) const;
+  // f y_i; out has d elements.
+  void y(size_t i, double* out) const;
+  // >= |f y_i|
+  double radius(size_t i) const;
 
   Matrix x;
   bool cosine;

@@ -17,6 +17,9 @@ enum class Gain { kSquaredEuclidean, kCosine };
 // kSpread: every point lands in a bin, the first N mod m bins get one more. kDrop: m bins of floor(N / m) points.
 enum class Remainder { kSpread, kDrop };
 
+// kAuto: lazy, and sweep where lazy cannot pay (docs/engine.md). The order is the same for all.
+enum class Engine { kAuto, kLazy, kGram, kSweep };
+
 struct Problem {
   Matrix x;
   size_t bins = 1;  // m
@@ -24,6 +27,8 @@ struct Problem {
   Remainder remainder = Remainder::kSpread;
   unsigned threads = 0;  // 0 = all hardware threads
   std::string simd;      // "" = the best level of this machine
+  Engine engine = Engine::kAuto;
+  size_t memory = 0;  // bytes that inner products of pairs may take; 0 = a quarter of the machine's memory
 };
 
 // Points that bin number `bin` takes.
@@ -36,11 +41,12 @@ struct Partition {
   std::vector<int32_t> order;  // rows as chosen, bin after bin
   std::vector<int32_t> bins;   // [N], -1 = dropped
   std::vector<double> gains;   // gain of order[i] when it was chosen
-  // What it took.
+  // What ran, why, and what it took.
+  std::string engine, why;
   std::string simd;
   unsigned threads = 0;
   double seconds = 0;
-  uint64_t dot_products = 0;       // in float32
+  uint64_t dot_products = 0;       // in float32 or with int8 rows
   uint64_t float64_decisions = 0;  // steps where float32 left more than one candidate
   uint64_t exact_decisions = 0;    // steps where float64 did too
 };

@@ -1,11 +1,11 @@
 // The plain engine: every step evaluates every point that is left with one float32 inner product, then decides among
 // the few that float32 cannot tell apart. O(N^2 d) work, memory of the input plus a few words a row.
 #include <algorithm>
-#include <chrono>
 #include <limits>
 
-#include "core/cpu.h"
 #include "core/thread_pool.h"
+#include "greedy/decide.h"
+#include "greedy/engines.h"
 #include "greedy/objective.h"
 #include "greedy/points.h"
 #include "greedy/problem.h"
@@ -24,23 +24,21 @@ struct alignas(128) Share {
   };
   double best_low = kLowest;
   std::vector<Candidate> candidates;  // every row whose high reached best_low at its time
-  std::vector<double> scratch;        // [d]
 };
 
 class Sweep {
  public:
-  Sweep(const Problem& problem, Control& control)
+  Sweep(const Problem& problem, const Points& points, ThreadPool& pool, Control& control)
       : problem_(problem),
         control_(control),
         kernel_(dot_kernel(problem.simd)),
-        pool_(problem.threads),
-        points_(problem, pool_, control),
+        pool_(pool),
+        points_(points),
         objective_(points_, kernel_),
         shares_(pool_.size()),
+        scratch_(points_.d),
         alive_(points_.first),
-        taken_(points_.n, 0) {
-    for (Share& share : shares_) share.scratch.resize(points_.d);
-  }
+        taken_(points_.n, 0) {}
 
   Partition run() {
     out_.bins.assign(points_.n, -1);
@@ -48,7 +46,7 @@ class Sweep {
       objective_.begin_bin(taken_);
       for (size_t left = bin_size(problem_, bin); left > 0; --left) {
         const size_t row = best();
-        out_.gains.push_back(objective_.gain(row, shares_[0].scratch.data()));
+        out_.gains.push_back(objective_.gain(row, scratch_.data()));
         out_.order.push_back(static_cast<int32_t>(row));
         out_.bins[row] = static_cast<int32_t>(bin);
         objective_.take(row);
@@ -57,7 +55,6 @@ class Sweep {
       }
     }
     out_.simd = kernel_.name;
-    out_.threads = pool_.size();
     return std::move(out_);
   }
 
@@ -66,13 +63,7 @@ class Sweep {
   size_t best() {
     float32_pass();
     control_.check();
-    if (candidates_.size() == 1) return candidates_[0];
-    ++out_.float64_decisions;
-    float64_pass();
-    if (candidates_.size() == 1) return candidates_[0];
-    if (objective_.float64_is_exact()) return *std::min_element(candidates_.begin(), candidates_.end());
-    ++out_.exact_decisions;
-    return objective_.best_exact(candidates_);
+    return decide(objective_, candidates_, pool_, points_.d, out_);
   }
 
   // Leaves in candidates_ the rows that float32 cannot rule out.
@@ -106,20 +97,6 @@ class Sweep {
         if (c.high >= best_low) candidates_.push_back(c.row);
   }
 
-  // Leaves in candidates_ those that float64 cannot rule out either.
-  void float64_pass() {
-    bounds_.resize(candidates_.size());
-    pool_.for_blocks(candidates_.size(), 1 + 32768 / points_.d, [&](unsigned t, size_t begin, size_t end) {
-      for (size_t c = begin; c < end; ++c) bounds_[c] = objective_.bounds64(candidates_[c], shares_[t].scratch.data());
-    });
-    double best_low = kLowest;
-    for (const Bounds& b : bounds_) best_low = std::max(best_low, b.low);
-    size_t kept = 0;
-    for (size_t c = 0; c < bounds_.size(); ++c)
-      if (bounds_[c].high >= best_low) candidates_[kept++] = candidates_[c];
-    candidates_.resize(kept);
-  }
-
   void remove(size_t row) {
     taken_[row] = 1;
     const auto at = std::find(alive_.begin(), alive_.end(), static_cast<int32_t>(row));
@@ -132,30 +109,22 @@ class Sweep {
   const Problem& problem_;
   Control& control_;
   const DotKernel& kernel_;
-  ThreadPool pool_;
-  Points points_;
+  ThreadPool& pool_;
+  const Points& points_;
   Objective objective_;
   Partition out_;
 
   std::vector<Share> shares_;
   std::vector<size_t> candidates_;
-  std::vector<Bounds> bounds_;
+  std::vector<double> scratch_;  // [d]
   std::vector<int32_t> alive_;  // the first row of each chain of equal rows that is not yet in a bin
   std::vector<uint8_t> taken_;  // [N]
 };
 
 }  // namespace
 
-Partition greedy_bins(const Problem& problem, Control& control) {
-  if (problem.bins < 1 || problem.bins > problem.x.rows || problem.x.cols < 1)
-    throw Error("ERR_BINS", "Cannot make " + std::to_string(problem.bins) + " bins of " +
-                                std::to_string(problem.x.rows) + " rows with " + std::to_string(problem.x.cols) +
-                                " columns. Ask for at least 1 bin and at most one for each row.");
-  const StandardArithmetic standard;
-  const auto start = std::chrono::steady_clock::now();
-  Partition out = Sweep(problem, control).run();
-  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return out;
+Partition sweep(const Problem& problem, const Points& points, ThreadPool& pool, Control& control) {
+  return Sweep(problem, points, pool, control).run();
 }
 
 }  // namespace coregain

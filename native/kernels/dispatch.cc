@@ -4,36 +4,76 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "kernels/dot.h"
+#include "kernels/int8.h"
+#include "kernels/scores.h"
 
 namespace coregain {
 
 extern const DotKernel dot_scalar;
+extern const Int8Kernel int8_scalar;
+extern const ScoresKernel scores_scalar;
 #if defined(__x86_64__)
-extern const DotKernel dot_avx2;
-extern const DotKernel dot_avx512;
+extern const DotKernel dot_avx2, dot_avx512;
+extern const Int8Kernel int8_avx2, int8_avx512, int8_vnni, int8_amx;
+extern const ScoresKernel scores_avx2, scores_avx512;
 #elif defined(__aarch64__)
 extern const DotKernel dot_neon;
+extern const Int8Kernel int8_neon;
+extern const ScoresKernel scores_neon;
 #endif
+
+namespace {
+
+// `level` where it is "" or a level of this machine.
+std::string resolve(const std::string& level) {
+  const std::vector<std::string> levels = simd_levels();
+  if (level.empty()) return levels.front();
+  if (std::find(levels.begin(), levels.end(), level) != levels.end()) return level;
+  std::string list;
+  for (const std::string& available : levels) list += (list.empty() ? "" : ", ") + available;
+  throw Error("ERR_SIMD", "This machine cannot run the SIMD level \"" + level + "\". Choose one of: " + list + ".");
+}
+
+}  // namespace
+
+const DotKernel& dot_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "avx2") return dot_avx2;
+  if (level != "scalar") return dot_avx512;
+#elif defined(__aarch64__)
+  if (level == "neon") return dot_neon;
+#endif
+  return dot_scalar;
+}
+
+const Int8Kernel& int8_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "amx") return int8_amx;
+  if (level == "avx512vnni") return int8_vnni;
+  if (level == "avx512") return int8_avx512;
+  if (level == "avx2") return int8_avx2;
+#elif defined(__aarch64__)
+  if (level == "neon") return int8_neon;
+#endif
+  return int8_scalar;
+}
+
+const ScoresKernel& scores_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "avx2") return scores_avx2;
+  if (level != "scalar") return scores_avx512;
+#elif defined(__aarch64__)
+  if (level == "neon") return scores_neon;
+#endif
+  return scores_scalar;
+}
 
 unsigned DotKernel::roundings(size_t d) const {
   const size_t additions = padded(std::min(d, kChunk)) / (2 * lanes);
   return static_cast<unsigned>(1 + additions + 1 + static_cast<unsigned>(std::bit_width(lanes) - 1) + 1);
-}
-
-const DotKernel& dot_kernel(const std::string& level) {
-  std::string levels;
-  for (const std::string& available : simd_levels()) {
-    levels += (levels.empty() ? "" : ", ") + available;
-    if (!level.empty() && level != available) continue;
-#if defined(__x86_64__)
-    if (available == "avx512") return dot_avx512;
-    if (available == "avx2") return dot_avx2;
-#elif defined(__aarch64__)
-    if (available == "neon") return dot_neon;
-#endif
-    return dot_scalar;
-  }
-  throw Error("ERR_SIMD", "This machine cannot run the SIMD level \"" + level + "\". Choose one of: " + levels + ".");
 }
 
 }  // namespace coregain

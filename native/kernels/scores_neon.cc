@@ -1,0 +1,3 @@
+#define COREGAIN_DOUBLES 2
+#define COREGAIN_SCORES scores_neon
+#include "kernels/scores.inl"
