@@ -22,6 +22,7 @@ namespace coregain {
 namespace {
 
 constexpr double kLowest = -std::numeric_limits<double>::infinity();
+constexpr size_t kPass = 512;  // rows of a pass that a thread takes at a time
 constexpr double kUp = 1 + 0x1p-20;
 
 double now() {
@@ -39,6 +40,7 @@ class Lazy {
         control_(control),
         kernel_(dot_kernel(problem.simd)),
         int8_(int8_kernel(problem.simd)),
+        scores_(scores_kernel(problem.simd)),
         pool_(pool),
         points_(points),
         everything_(everything),
@@ -51,6 +53,7 @@ class Lazy {
         q_(slots_),
         base_score_(slots_),
         score_(slots_),
+        high_(slots_),
         radius_(slots_),
         base_error_(slots_) {
     for (size_t i = 0; i < slots_; ++i) {
@@ -58,6 +61,9 @@ class Lazy {
       q_[i] = points.q[row];
       radius_[i] = up(points.radius(row));
     }
+    const auto [low, high] = std::minmax_element(radius_.data(), radius_.data() + slots_);
+    radius_low_ = static_cast<double>(*low);
+    radius_high_ = static_cast<double>(*high);
     const auto input = static_cast<double>(points.n * points.d) * (points.x.is_double ? 8 : 4);
     small_memory_ = static_cast<size_t>(std::max(16e6, 0.2 * input));
     target_ = std::max(256.0, std::pow(static_cast<double>(slots_), 0.7));
@@ -175,7 +181,9 @@ class Lazy {
   // The row of a slot is in a bin now: the next row equal to it takes its place.
   void leave(size_t slot) {
     rows_.row[slot] = points_.next_equal[static_cast<size_t>(rows_.row[slot])];
-    if (rows_.row[slot] < 0) ++dead_;
+    if (rows_.row[slot] >= 0) return;
+    base_score_[slot] = kLowest;
+    ++dead_;
   }
 
   // Bounds of all points at this w, and a new window. `again` where the round before did not last a step.
@@ -231,11 +239,12 @@ class Lazy {
         for (size_t r = 0; r < count; ++r) rows[r] = std::max(0, rows_.row[i + r]);
         objective_.bounds32(rows, count, bounds);
         for (size_t r = 0; r < count; ++r) {
-          base_score_[i + r] = score_[i + r] = (bounds[r].low + bounds[r].high) / 2;
+          base_score_[i + r] = rows_.row[i + r] < 0 ? kLowest : (bounds[r].low + bounds[r].high) / 2;
           base_error_[i + r] = up((bounds[r].high - bounds[r].low) / 2);
         }
       }
     });
+    finish_estimate(0, 0);
     out_.dot_products += slots_;
     ++bases_;
   }
@@ -248,25 +257,43 @@ class Lazy {
     const Int16Form form = rows_.quantise(moved.data(), vector_.data());
     base_.loose = 2 * form.error;
     distance_ = 2 * form.length;
-    const double da = objective_.a() - base_a_;
-    pool_.for_blocks(slots_, 512, [&](unsigned, size_t begin, size_t end) {
-      control_.check();
-      float products[512];
-      const size_t count = (end - begin + Int8Kernel::kRows - 1) / Int8Kernel::kRows * Int8Kernel::kRows;
-      int8_.product(rows_.q(begin), count, rows_.stride, vector_.data(), products);
-      for (size_t i = begin; i < end; ++i)
-        score_[i] = base_score_[i] + da * q_[i] -
-                    2 * form.scale * static_cast<double>(rows_.scale[i]) * static_cast<double>(products[i - begin]);
-    });
+    finish_estimate(objective_.a() - base_a_, -2 * form.scale);
     out_.dot_products += slots_;
   }
 
-  // Error of score_[i].
-  double error(size_t i) const {
-    return (static_cast<double>(base_error_[i]) + static_cast<double>(rows_.residual[i]) * distance_ +
-            static_cast<double>(rows_.magnitude[i]) * base_.loose +
-            objective_.roundoff(std::abs(q_[i]), static_cast<double>(radius_[i]), 0)) *
-           kUp;
+  // score_, high_ and low_ from the base; factor = 0 where there are no products to add.
+  void finish_estimate(double da, double factor) {
+    const Objective::Roundoff roundoff = objective_.roundoff();
+    std::vector<double> lows(pool_.size(), kLowest);
+    pool_.for_blocks(slots_, kPass, [&](unsigned t, size_t begin, size_t end) {
+      control_.check();
+      alignas(64) float products[kPass] = {};
+      if (factor != 0) {
+        const size_t count = (end - begin + Int8Kernel::kRows - 1) / Int8Kernel::kRows * Int8Kernel::kRows;
+        int8_.product(rows_.q(begin), count, rows_.stride, vector_.data(), products);
+      }
+      const Estimate estimate = {
+          .base_score = base_score_.data() + begin,
+          .q = q_.data() + begin,
+          .scale = rows_.scale.data() + begin,
+          .products = products,
+          .base_error = base_error_.data() + begin,
+          .residual = rows_.residual.data() + begin,
+          .magnitude = rows_.magnitude.data() + begin,
+          .radius = radius_.data() + begin,
+          .da = da,
+          .factor = factor,
+          .distance = distance_,
+          .loose = base_.loose,
+          .roundoff_q = roundoff.q,
+          .roundoff_radius = roundoff.radius,
+          .roundoff = roundoff.constant,
+          .score = score_.data() + begin,
+          .high = high_.data() + begin,
+      };
+      lows[t] = std::max(lows[t], scores_.estimate(estimate, 0, end - begin));
+    });
+    low_ = *std::max_element(lows.begin(), lows.end());
   }
 
   // Parts the points into window and outsiders. False if so many belong into the window for the errors of their
@@ -281,9 +308,9 @@ class Lazy {
     const double da = 0.8 * last_da_, dw = 1.6 * last_drift_;
     const auto key = [&](size_t i, double high) { return high + da * q_[i] + dw * static_cast<double>(radius_[i]); };
     keys_.clear();
-    const size_t step = std::max<size_t>(1, slots_ / 4096);
+    const size_t step = std::max<size_t>(1, slots_ / 1024);
     for (size_t i = 0; i < slots_; i += step)
-      if (rows_.row[i] >= 0) keys_.push_back(key(i, score_[i] + error(i)));
+      if (rows_.row[i] >= 0) keys_.push_back(key(i, high_[i]));
     const auto rank = static_cast<size_t>(target_ / static_cast<double>(alive()) * static_cast<double>(keys_.size()));
     double threshold = kLowest;
     if (rank < keys_.size()) {
@@ -291,46 +318,26 @@ class Lazy {
       threshold = keys_[rank];
     }
 
-    struct Share {
-      double low = kLowest, radius_low = std::numeric_limits<double>::infinity(), radius_high = 0;
-      Outsiders outsiders;
-    };
-    std::vector<Share> shares(pool_.size());
+    const double per_bucket = Outsiders::kBuckets / std::max(radius_high_ - radius_low_, 1e-300);
+    std::vector<Outsiders> outsiders(pool_.size());
     constexpr size_t kBlock = 4096;
-    pool_.for_blocks(slots_, kBlock, [&](unsigned t, size_t begin, size_t end) {
-      Share& share = shares[t];
-      for (size_t i = begin; i < end; ++i) {
-        if (rows_.row[i] < 0) continue;
-        share.low = std::max(share.low, score_[i] - error(i));
-        share.radius_low = std::min(share.radius_low, static_cast<double>(radius_[i]));
-        share.radius_high = std::max(share.radius_high, static_cast<double>(radius_[i]));
-      }
-    });
-    for (const Share& share : shares) {
-      shares[0].low = std::max(shares[0].low, share.low);
-      shares[0].radius_low = std::min(shares[0].radius_low, share.radius_low);
-      shares[0].radius_high = std::max(shares[0].radius_high, share.radius_high);
-    }
-    const double low = shares[0].low, radius_low = shares[0].radius_low;
-    const double width = shares[0].radius_high - radius_low;
-    const double per_bucket = width > 0 ? Outsiders::kBuckets / width : 0;
     std::vector<std::vector<int32_t>> inside((slots_ + kBlock - 1) / kBlock);
     std::vector<size_t> forced(inside.size());
     pool_.for_blocks(slots_, kBlock, [&](unsigned t, size_t begin, size_t end) {
       std::vector<int32_t>& list = inside[begin / kBlock];
-      Outsiders& outsiders = shares[t].outsiders;
+      Outsiders& some = outsiders[t];
       for (size_t i = begin; i < end; ++i) {
         if (rows_.row[i] < 0) continue;
-        const double high = score_[i] + error(i);
-        const bool can_win = high >= low;
+        const double high = high_[i];
+        const bool can_win = high >= low_;
         forced[begin / kBlock] += can_win ? 1 : 0;
         if (can_win || key(i, high) >= threshold) {
           list.push_back(static_cast<int32_t>(i));
           continue;
         }
         const double radius = static_cast<double>(radius_[i]);
-        const auto bucket = std::min(Outsiders::kBuckets - 1, static_cast<size_t>((radius - radius_low) * per_bucket));
-        outsiders.add(bucket, high, q_[i], radius);
+        const auto bucket = std::min(Outsiders::kBuckets - 1, static_cast<size_t>((radius - radius_low_) * per_bucket));
+        some.add(bucket, high, q_[i], radius);
       }
     });
     size_t contenders = 0, total = 0;
@@ -340,7 +347,7 @@ class Lazy {
     }
     if (!fresh_ && static_cast<double>(contenders) > 64 + target_ / 2) return false;
     outsiders_ = Outsiders();
-    for (const Share& share : shares) outsiders_.merge(share.outsiders);
+    for (const Outsiders& some : outsiders) outsiders_.merge(some);
     window_slots_.clear();
     window_slots_.reserve(total);
     for (const std::vector<int32_t>& list : inside) window_slots_.insert(window_slots_.end(), list.begin(), list.end());
@@ -381,6 +388,7 @@ class Lazy {
   Control& control_;
   const DotKernel& kernel_;
   const Int8Kernel& int8_;
+  const ScoresKernel& scores_;
   ThreadPool& pool_;
   const Points& points_;
   const bool everything_;
@@ -394,12 +402,14 @@ class Lazy {
   std::vector<double> scratch_;  // [d]
   std::vector<uint8_t> taken_;   // [N]
   // By slot.
-  Buffer<double> q_, base_score_, score_;
+  Buffer<double> q_, base_score_, score_, high_;
   Buffer<float> radius_, base_error_;
 
   Base base_;
   double base_a_ = 0;
   double distance_ = 0;  // 2 |D (w - base)| at the last pass
+  double low_ = kLowest;                          // best lower bound of the last pass
+  double radius_low_ = 0, radius_high_ = 0;       // of all points
   bool fresh_ = false;   // the next pass is one in float32
   bool all_ = false;     // no outsiders: the window holds all points
   std::vector<int16_t> vector_;

@@ -119,10 +119,10 @@ void Objective::bounds32(const int32_t* rows, size_t count, Bounds* out) const {
   }
 }
 
-double Objective::roundoff(double q, double radius, size_t updates) const {
-  const double largest = static_cast<double>(members_) * q + 2 * radius * w_largest_;
-  const double of_q = 2 * q_error_ * static_cast<double>(members_) * (p_.cosine ? 1 : q);
-  return (1 + static_cast<double>(updates) / 16) * 0x1p-45 * largest + of_q + kUnderflow;
+Objective::Roundoff Objective::roundoff() const {
+  const auto members = static_cast<double>(members_);
+  const double of_q = 2 * q_error_ * members;
+  return {members * 0x1p-45 + (p_.cosine ? 0 : of_q), 2 * w_largest_ * 0x1p-45, (p_.cosine ? of_q : 0) + kUnderflow};
 }
 
 double Objective::product64(size_t i, double* scratch) const {

@@ -40,7 +40,16 @@ class Objective {
   // each other only. `scratch` has d elements, here and below.
   Bounds bounds64(size_t i, double* scratch) const;
   // What float64 may lose of a q - 2 y.w over `updates` updates in this bin, for rows with |q| and |y| up to these.
-  double roundoff(double q, double radius, size_t updates) const;
+  double roundoff(double q, double radius, size_t updates) const {
+    const Roundoff r = roundoff();
+    const double rounds = 1 + static_cast<double>(updates) / 16;
+    return rounds * (r.q * q + r.radius * radius) + r.constant;
+  }
+  // The same in parts, for at most 16 updates: q |q| + radius |y| + constant.
+  struct Roundoff {
+    double q, radius, constant;
+  };
+  Roundoff roundoff() const;
   // Whether float64 computes on integers below 2^53, so that bounds64 has no width and equal bounds are a true tie.
   bool float64_is_exact() const { return float64_is_exact_; }
   // The row of the best score by exact integers, the lowest one on ties.

@@ -74,8 +74,9 @@ void Window::open(const int32_t* slots, size_t n, const Base& base, size_t memor
     std::memset(gathered_.data() + n * stride, 0, (padded_ - n) * stride);
     q_ = gathered_.data();
   }
+  adapt_batch();
   column_.assign(padded_, -1);
-  used_ = served_ = 0;
+  used_ = 0;
   const size_t column = padded_ * sizeof(float);
   capacity_ = std::max(kSmallestBatch, std::min(round_up(memory / column, kSmallestBatch), round_up(n, kSmallestBatch)));
   batch_ = std::min(batch_, capacity_);
@@ -194,15 +195,18 @@ void Window::choose(size_t i, bool stays) {
   });
 }
 
+// As many columns at a time as are then used before the next batch is needed, more or less.
+void Window::adapt_batch() {
+  if (served_ == 0) return;
+  if (served_ * 2 > batch_) batch_ = std::min(2 * batch_, kLargestBatch);
+  if (served_ * 6 < batch_) batch_ = std::max(batch_ / 2, kSmallestBatch);
+  served_ = 0;
+}
+
 // Columns for the row that was just chosen and for those with the best estimates that have none yet.
 void Window::compute_columns(size_t chosen) {
-  // As many at a time as are then used before the next batch is needed, more or less.
-  if (used_ > 0) {
-    if (served_ * 2 > batch_) batch_ = std::min(2 * batch_, kLargestBatch);
-    if (served_ * 8 < batch_) batch_ = std::max(batch_ / 2, kSmallestBatch);
-    batch_ = std::min(batch_, capacity_);
-  }
-  served_ = 0;
+  adapt_batch();
+  batch_ = std::min(batch_, capacity_);
   if (columns_.size() < capacity_ * padded_) reserve(columns_, capacity_ * padded_);
   if (used_ + batch_ > capacity_) {
     std::fill(column_.begin(), column_.end(), -1);

@@ -63,6 +63,7 @@ class Window {
   void choose(size_t i, bool stays);
 
  private:
+  void adapt_batch();
   void compute_columns(size_t chosen);
 
   const Points& points_;

@@ -28,9 +28,55 @@ void update(double* scores, const double* twice_q, const float* products, double
   }
 }
 
+inline Doubles widen(const float* from) {
+  return __builtin_convertvector(*reinterpret_cast<const Floats*>(from), Doubles);
+}
+
+inline Doubles load(const double* from) {
+  return *reinterpret_cast<const Doubles*>(from);
+}
+
+// Doubles or double: the error gets 2^-20 more than its own roundings.
+template <typename T>
+inline T error_of(const Estimate& rows, T base, T residual, T magnitude, T q_abs, T radius) {
+  return (base + residual * rows.distance + magnitude * rows.loose + q_abs * rows.roundoff_q +
+          radius * rows.roundoff_radius + rows.roundoff) *
+         (1 + 0x1p-20);
+}
+
+double estimate(const Estimate& rows, size_t begin, size_t end) {
+  double best = -__builtin_inf();
+  Doubles lowest;
+  for (size_t t = 0; t < kLanes; ++t) lowest[t] = best;
+  size_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) {
+    const Doubles q = load(rows.q + i);
+    const Doubles score =
+        load(rows.base_score + i) + q * rows.da + widen(rows.scale + i) * widen(rows.products + i) * rows.factor;
+    const Doubles error = error_of<Doubles>(rows, widen(rows.base_error + i), widen(rows.residual + i),
+                                            widen(rows.magnitude + i), q < 0 ? -q : q, widen(rows.radius + i));
+    *reinterpret_cast<Doubles*>(rows.score + i) = score;
+    *reinterpret_cast<Doubles*>(rows.high + i) = score + error;
+    const Doubles low = score - error;
+    lowest = lowest > low ? lowest : low;
+  }
+  for (; i < end; ++i) {
+    const double q = rows.q[i];
+    const double score = rows.base_score[i] + q * rows.da +
+                         static_cast<double>(rows.scale[i]) * static_cast<double>(rows.products[i]) * rows.factor;
+    const double error = error_of<double>(rows, rows.base_error[i], rows.residual[i], rows.magnitude[i],
+                                          q < 0 ? -q : q, rows.radius[i]);
+    rows.score[i] = score;
+    rows.high[i] = score + error;
+    best = best > score - error ? best : score - error;
+  }
+  for (size_t t = 0; t < kLanes; ++t) best = best > lowest[t] ? best : lowest[t];
+  return best;
+}
+
 }  // namespace
 
 extern const ScoresKernel COREGAIN_SCORES;
-const ScoresKernel COREGAIN_SCORES = {update};
+const ScoresKernel COREGAIN_SCORES = {update, estimate};
 
 }  // namespace coregain
