@@ -7,9 +7,11 @@
 namespace coregain {
 namespace {
 
-constexpr double kUp = 1 + 0x1p-20;         // more than the roundings of a norm, or of a conversion to float
+constexpr double kUp = 1 + 0x1p-20;         // more than the roundings of a norm, one more to spare
 constexpr double kKernel = 0x1p-21;         // Int8Kernel's error and one more float32 rounding, per |row| |vector|
-constexpr double kSampledRows = 4096;
+// What kernels may read at a time: Int8Kernel::kRows, ScoresKernel::kBlock.
+constexpr size_t kPadding = 32;
+constexpr size_t kSampledRows = 4096;
 constexpr double kSmallestSpread = 0x1p-14;  // of the largest
 
 // To the nearest integer, |value| < 2^51: what std::rint does, where the compiler can vectorise it.
@@ -18,43 +20,83 @@ inline double nearest(double value) {
   return value + kMagic - kMagic;
 }
 
-float up(double value) {
-  return static_cast<float>(value * kUp) + 0x1p-140F;
-}
-
 }  // namespace
 
-Int8Rows::Int8Rows(const Points& p, ThreadPool& pool, const Control& control)
-    : points(p),
-      row(p.first),
-      stride((p.d + Int8Kernel::kStride - 1) / Int8Kernel::kStride * Int8Kernel::kStride),
-      spread(p.d),
-      values((p.first.size() + Int8Kernel::kRows - 1) / Int8Kernel::kRows * Int8Kernel::kRows * stride),
-      scale(p.first.size()),
-      residual(p.first.size()),
-      magnitude(p.first.size()) {
-  const size_t slots = p.first.size(), d = p.d;
-  // root mean square of every column over some rows
-  std::vector<double> scratch(d);
-  const auto step = std::max<size_t>(1, static_cast<size_t>(static_cast<double>(slots) / kSampledRows));
-  for (size_t slot = 0; slot < slots; slot += step) {
-    p.y(static_cast<size_t>(p.first[slot]), scratch.data());
-    for (size_t j = 0; j < d; ++j) spread[j] += scratch[j] * scratch[j];
+void Int8Rows::reserve(size_t rows) {
+  const size_t padded = (rows + kPadding - 1) / kPadding * kPadding;
+  row.resize(rows);
+  if (scale.size() < padded) {
+    // the old memory goes first
+    values = Buffer<int8_t>();
+    values = Buffer<int8_t>(padded * stride);
+    scale = Buffer<float>(padded);
+    residual = Buffer<float>(padded);
+    magnitude = Buffer<float>(padded);
   }
-  const double largest = *std::max_element(spread.begin(), spread.end());
-  for (double& square : spread) {
+  // rows that a kernel may read but that nobody asks for
+  std::memset(values.data() + rows * stride, 0, (padded - rows) * stride);
+}
+
+void Int8Rows::gather(const Int8Rows& from, const std::vector<int32_t>& list, ThreadPool& pool) {
+  stride = from.stride;
+  reserve(list.size());
+  const auto copy = [&](unsigned, size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const auto at = static_cast<size_t>(list[i]);
+      std::memcpy(values.data() + i * stride, from.q(at), stride);
+      row[i] = from.row[at];
+      scale[i] = from.scale[at];
+      residual[i] = from.residual[at];
+      magnitude[i] = from.magnitude[at];
+    }
+  };
+  if (list.size() < 512)
+    copy(0, 0, list.size());
+  else
+    pool.for_blocks(list.size(), 256, copy);
+}
+
+void Int8Rows::move(size_t from, size_t to) {
+  if (from == to) return;
+  std::memcpy(values.data() + to * stride, q(from), stride);
+  row[to] = row[from];
+  scale[to] = scale[from];
+  residual[to] = residual[from];
+  magnitude[to] = magnitude[from];
+}
+
+Quantiser::Quantiser(const Points& points)
+    : points_(points),
+      stride_((points.d + Int8Kernel::kStride - 1) / Int8Kernel::kStride * Int8Kernel::kStride),
+      spread_(points.d) {
+  // root mean square of every column over some rows
+  std::vector<double> y(points.d);
+  const size_t step = std::max<size_t>(1, points.first.size() / kSampledRows);
+  for (size_t i = 0; i < points.first.size(); i += step) {
+    points.y(static_cast<size_t>(points.first[i]), y.data());
+    for (size_t j = 0; j < points.d; ++j) spread_[j] += y[j] * y[j];
+  }
+  const double largest = *std::max_element(spread_.begin(), spread_.end());
+  for (double& square : spread_) {
     const double share = largest > 0 ? std::sqrt(square / largest) : 1;
     square = std::exp2(std::rint(std::log2(std::max(share, kSmallestSpread))));
   }
+}
 
-  std::vector<double> narrow(spread);
+Int8Rows Quantiser::rows(ThreadPool& pool, const Control& control) const {
+  const size_t d = points_.d, n = points_.first.size();
+  Int8Rows out;
+  out.stride = stride_;
+  out.reserve(n);
+  std::vector<double> narrow(spread_);
   for (double& inverse : narrow) inverse = 1 / inverse;  // exact: powers of two
-  pool.for_blocks(slots, std::max<size_t>(16, 65536 / d), [&](unsigned, size_t begin, size_t end) {
+  pool.for_blocks(n, std::max<size_t>(16, 65536 / d), [&](unsigned, size_t begin, size_t end) {
     control.check();
     std::vector<double> y(d);
-    for (size_t slot = begin; slot < end; ++slot) {
-      p.y(static_cast<size_t>(p.first[slot]), y.data());
-      int8_t* to = values.data() + slot * stride;
+    for (size_t i = begin; i < end; ++i) {
+      out.row[i] = points_.first[i];
+      points_.y(static_cast<size_t>(out.row[i]), y.data());
+      int8_t* to = out.values.data() + i * stride_;
       double top = 0;
       for (size_t j = 0; j < d; ++j) {
         y[j] *= narrow[j];
@@ -66,33 +108,25 @@ Int8Rows::Int8Rows(const Points& p, ThreadPool& pool, const Control& control)
       for (size_t j = 0; j < d; ++j) {
         const double integer = nearest(y[j] * inverse);
         const double error = y[j] - integer * static_cast<double>(s);
-        to[j] = static_cast<int8_t>(integer);
+        to[j] = static_cast<int8_t>(static_cast<int32_t>(integer));
         rest += error * error;
         kept += integer * integer;
         all += y[j] * y[j];
       }
-      std::memset(to + d, 0, stride - d);
-      scale[slot] = inverse > 0 ? s : 0;
-      residual[slot] = up(std::sqrt(rest) + 0x1p-45 * std::sqrt(all));
-      magnitude[slot] = up(std::sqrt(kept) * static_cast<double>(s));
+      std::memset(to + d, 0, stride_ - d);
+      out.scale[i] = inverse > 0 ? s : 0;
+      out.residual[i] = float_above(std::sqrt(rest) + 0x1p-45 * std::sqrt(all));
+      out.magnitude[i] = float_above(std::sqrt(kept) * static_cast<double>(s));
     }
   });
-  // rows that a kernel may read but that nobody asks for
-  const size_t padded = (slots + Int8Kernel::kRows - 1) / Int8Kernel::kRows * Int8Kernel::kRows;
-  std::memset(values.data() + slots * stride, 0, (padded - slots) * stride);
+  return out;
 }
 
-double Int8Rows::length(const double* v) const {
-  double square = 0;
-  for (size_t j = 0; j < points.d; ++j) square += (v[j] * spread[j]) * (v[j] * spread[j]);
-  return std::sqrt(square) * kUp;
-}
-
-Int16Form Int8Rows::quantise(const double* v, int16_t* out) const {
-  const size_t d = points.d;
+Int16Form Quantiser::quantise(const double* v, int16_t* out) const {
+  const size_t d = points_.d;
   double top = 0, square = 0;
   for (size_t j = 0; j < d; ++j) {
-    const double t = v[j] * spread[j];
+    const double t = v[j] * spread_[j];
     top = std::max(top, std::abs(t));
     square += t * t;
   }
@@ -102,29 +136,20 @@ Int16Form Int8Rows::quantise(const double* v, int16_t* out) const {
   form.scale = inverse > 0 ? 1 / inverse : 0;
   double rest = 0;
   for (size_t j = 0; j < d; ++j) {
-    const double t = v[j] * spread[j];
+    const double t = v[j] * spread_[j];
     const double integer = nearest(t * inverse);
     const double error = t - integer * form.scale;
-    out[j] = static_cast<int16_t>(integer);
+    out[j] = static_cast<int16_t>(static_cast<int32_t>(integer));
     rest += error * error;
   }
-  std::fill(out + d, out + stride, int16_t{0});
+  std::fill(out + d, out + stride_, int16_t{0});
   form.error = (std::sqrt(rest) + (0x1p-45 + kKernel) * 2 * form.length) * kUp;
   return form;
 }
 
-Int16Form Int8Rows::quantise_row(size_t row, double* scratch, int16_t* out) const {
-  points.y(row, scratch);
+Int16Form Quantiser::quantise_row(size_t row, double* scratch, int16_t* out) const {
+  points_.y(row, scratch);
   return quantise(scratch, out);
-}
-
-void Int8Rows::move(size_t from, size_t to) {
-  if (from == to) return;
-  std::memcpy(values.data() + to * stride, q(from), stride);
-  row[to] = row[from];
-  scale[to] = scale[from];
-  residual[to] = residual[from];
-  magnitude[to] = magnitude[from];
 }
 
 }  // namespace coregain

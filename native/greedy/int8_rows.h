@@ -6,7 +6,7 @@
 //
 //   y_i.v = s_i t (q_i.V) + s_i q_i.h + e_i.(D v)
 //
-// so that |y_i.v - s_i t (q_i.V)| <= length_i |h| + residual_i |D v|.
+// so that |y_i.v - s_i t (q_i.V)| <= magnitude_i |h| + residual_i |D v|.
 #pragma once
 
 #include <cstdint>
@@ -20,35 +20,54 @@
 
 namespace coregain {
 
+// A float32 number above `value`.
+inline float float_above(double value) {
+  return static_cast<float>(value * (1 + 0x1p-20)) + 0x1p-140F;
+}
+
+// Some rows, in any order.
+struct Int8Rows {
+  const int8_t* q(size_t i) const { return values.data() + i * stride; }
+  // The rows `from[list[i]]`.
+  void gather(const Int8Rows& from, const std::vector<int32_t>& list, ThreadPool& pool);
+  // Moves row `from` to `to`.
+  void move(size_t from, size_t to);
+
+  size_t stride = 0;
+  Buffer<int8_t> values;         // q [rows rounded up to what kernels take at a time, stride]
+  std::vector<int32_t> row;      // of the matrix: the first of its chain that is in no bin yet, -1 for none
+  Buffer<float> scale;           // s
+  Buffer<float> residual;        // >= |e|
+  Buffer<float> magnitude;       // >= |s q|
+
+  // Room for that many rows, with undefined contents.
+  void reserve(size_t rows);
+};
+
 // An int16 form of a vector: D v is `scale` times the integers, up to an error of norm <= `error`, which allows for the
 // rounding of Int8Kernel's products too. length >= |D v|.
 struct Int16Form {
   double scale = 0, error = 0, length = 0;
 };
 
-struct Int8Rows {
-  // One slot for each of points.first.
-  Int8Rows(const Points& points, ThreadPool& pool, const Control& control);
+class Quantiser {
+ public:
+  explicit Quantiser(const Points& points);
 
-  // f y_i as the form that vectors take; out has `stride` elements.
-  Int16Form quantise_row(size_t row, double* scratch, int16_t* out) const;
-  // v [d] in units of f.
+  // One row for each of points.first.
+  Int8Rows rows(ThreadPool& pool, const Control& control) const;
+  // v [d] in units of f; out has `stride` elements.
   Int16Form quantise(const double* v, int16_t* out) const;
-  // >= |D v|
-  double length(const double* v) const;
+  // The same of f y of a row of the matrix. `scratch` has d elements.
+  Int16Form quantise_row(size_t row, double* scratch, int16_t* out) const;
+  // D
+  const double* spread() const { return spread_.data(); }
+  size_t stride() const { return stride_; }
 
-  const int8_t* q(size_t slot) const { return values.data() + slot * stride; }
-  // Moves the contents of slot `from` to slot `to`.
-  void move(size_t from, size_t to);
-
-  const Points& points;
-  std::vector<int32_t> row;    // of a slot: the first row of its chain in no bin yet, -1 for none
-  size_t stride;
-  std::vector<double> spread;  // D [d]
-  Buffer<int8_t> values;       // q [slots rounded up, stride]
-  std::vector<float> scale;    // s
-  std::vector<float> residual;  // >= |e|
-  std::vector<float> magnitude;  // >= |s q|
+ private:
+  const Points& points_;
+  size_t stride_;
+  std::vector<double> spread_;
 };
 
 }  // namespace coregain

@@ -27,20 +27,12 @@ void reserve(Buffer<T>& buffer, size_t size) {
 
 }  // namespace
 
-Window::Window(const Points& points, const Int8Rows& rows, const Objective& objective, const std::string& simd,
-               ThreadPool& pool)
-    : points_(points),
-      rows_(rows),
-      objective_(objective),
-      int8_(int8_kernel(simd)),
-      kernel_(scores_kernel(simd)),
-      pool_(pool) {}
-
-void Window::open(const int32_t* slots, size_t n, const Base& base, size_t memory) {
-  n_ = n;
-  padded_ = round_up(n, kBlock);
-  slots_ = slots;
-  base_ = base;
+void Window::open(const Level& level, const std::vector<int32_t>* list, size_t memory) {
+  level_ = &level;
+  list_ = list;
+  n_ = list == nullptr ? level.size() : list->size();
+  padded_ = round_up(n_, kBlock);
+  base_ = level.base;
   updates_ = 0;
   q_max_ = radius_max_ = 0;
   reserve(score_, padded_);
@@ -49,37 +41,35 @@ void Window::open(const int32_t* slots, size_t n, const Base& base, size_t memor
   residual_.resize(padded_);
   magnitude_.resize(padded_);
   scale_.resize(padded_);
-  for (size_t i = n; i < padded_; ++i) {
+  const Int8Rows& rows = level.rows;
+  const size_t stride = rows.stride;
+  if (list != nullptr) reserve(gathered_, padded_ * stride);
+  q_ = list == nullptr ? rows.q(0) : gathered_.data();
+  for (size_t i = 0; i < n_; ++i) {
+    const size_t at = index(i);
+    score_[i] = level.score[at];
+    twice_q_[i] = 2 * level.q[at];
+    base_error_[i] = level.base_error[at];
+    scale_[i] = rows.scale[at];
+    magnitude_[i] = rows.magnitude[at];
+    residual_[i] = rows.residual[at];
+    q_max_ = std::max(q_max_, std::abs(level.q[at]));
+    radius_max_ = std::max(radius_max_, static_cast<double>(level.radius[at]));
+    if (list != nullptr) std::memcpy(gathered_.data() + i * stride, rows.q(at), stride);
+  }
+  for (size_t i = n_; i < padded_; ++i) {
     score_[i] = kLowest;
     twice_q_[i] = 0;
     base_error_[i] = residual_[i] = magnitude_[i] = scale_[i] = 0;
-  }
-  const size_t stride = rows_.stride;
-  if (slots == nullptr) {
-    q_ = rows_.q(0);
-    std::copy_n(rows_.scale.begin(), n, scale_.begin());
-    std::copy_n(rows_.magnitude.begin(), n, magnitude_.begin());
-    std::copy_n(rows_.residual.begin(), n, residual_.begin());
-  } else {
-    reserve(gathered_, padded_ * stride);
-    pool_.for_blocks(n, 256, [&](unsigned, size_t begin, size_t end) {
-      for (size_t i = begin; i < end; ++i) {
-        const auto from = static_cast<size_t>(slots[i]);
-        std::memcpy(gathered_.data() + i * stride, rows_.q(from), stride);
-        scale_[i] = rows_.scale[from];
-        magnitude_[i] = rows_.magnitude[from];
-        residual_[i] = rows_.residual[from];
-      }
-    });
-    std::memset(gathered_.data() + n * stride, 0, (padded_ - n) * stride);
-    q_ = gathered_.data();
+    if (list != nullptr) std::memset(gathered_.data() + i * stride, 0, stride);
   }
   adapt_batch();
   column_.assign(padded_, -1);
   used_ = 0;
   const size_t column = padded_ * sizeof(float);
-  capacity_ = std::max(kSmallestBatch, std::min(round_up(memory / column, kSmallestBatch), round_up(n, kSmallestBatch)));
+  capacity_ = std::max(kSmallestBatch, std::min(round_up(memory / column, kSmallestBatch), round_up(n_, kSmallestBatch)));
   batch_ = std::min(batch_, capacity_);
+  seal();
 }
 
 void Window::seal() {
@@ -103,18 +93,17 @@ void Window::seal() {
 }
 
 void Window::rebase() {
-  ++rebases_;
-  base_.w.assign(objective_.w(), objective_.w() + points_.d);
-  base_.loose = 0;
+  const Objective& objective = tools_.objective;
+  base_ = {.w = {objective.w(), objective.w() + tools_.points.d}, .a = objective.a(), .loose = 0};
   updates_ = 0;
-  pool_.for_blocks(n_, 64, [&](unsigned, size_t begin, size_t end) {
+  tools_.pool.for_blocks(n_, 64, [&](unsigned, size_t begin, size_t end) {
     int32_t rows[DotKernel::kRows];
     size_t at[DotKernel::kRows];
     Bounds bounds[DotKernel::kRows];
     size_t count = 0;
     const auto flush = [&] {
       if (count == 0) return;
-      objective_.bounds32(rows, count, bounds);
+      objective.bounds32(rows, count, bounds);
       for (size_t r = 0; r < count; ++r) {
         score_[at[r]] = (bounds[r].low + bounds[r].high) / 2;
         base_error_[at[r]] = static_cast<float>((bounds[r].high - bounds[r].low) * (0.5 + 0x1p-20)) + 0x1p-140F;
@@ -123,7 +112,7 @@ void Window::rebase() {
     };
     for (size_t i = begin; i < end; ++i) {
       if (score_[i] == kLowest) continue;
-      rows[count] = rows_.row[slot(i)];
+      rows[count] = row(i);
       at[count] = i;
       if (++count == DotKernel::kRows) flush();
     }
@@ -135,13 +124,14 @@ void Window::rebase() {
 
 void Window::moved() {
   double square[4] = {};
-  const double* w = objective_.w();
-  for (size_t j = 0; j < points_.d; ++j) {
-    const double t = (w[j] - base_.w[j]) * rows_.spread[j];
+  const double* w = tools_.objective.w();
+  const double* spread = tools_.quantiser.spread();
+  for (size_t j = 0; j < tools_.points.d; ++j) {
+    const double t = (w[j] - base_.w[j]) * spread[j];
     square[j % 4] += t * t;
   }
   distance_ = 2 * std::sqrt((square[0] + square[1]) + (square[2] + square[3])) * (1 + 0x1p-20);
-  roundoff_ = objective_.roundoff(q_max_, radius_max_, updates_);
+  roundoff_ = tools_.objective.roundoff(q_max_, radius_max_, updates_);
   const auto distance = static_cast<float>(distance_ * (1 + 0x1p-20));
   const auto loose = static_cast<float>(base_.loose * (1 + 0x1p-20));
   const auto roundoff = static_cast<float>(roundoff_ * (1 + 0x1p-20)) + 0x1p-140F;
@@ -183,14 +173,14 @@ void Window::choose(size_t i, bool stays) {
   const double factor = 4 * column_scale_[column];
   base_.loose += 4 * column_error_[column];
   ++updates_;
-  if (padded_ <= kAlone || pool_.size() == 1) {
-    kernel_.update(score_.data(), twice_q_.data(), products, factor, padded_, block_score_.data());
+  if (padded_ <= kAlone || tools_.pool.size() == 1) {
+    tools_.scores.update(score_.data(), twice_q_.data(), products, factor, padded_, block_score_.data());
     return;
   }
   const size_t blocks = padded_ / kBlock;
-  pool_.run([&](unsigned t) {
-    const size_t begin = blocks * t / pool_.size() * kBlock, end = blocks * (t + 1) / pool_.size() * kBlock;
-    kernel_.update(score_.data() + begin, twice_q_.data() + begin, products + begin, factor, end - begin,
+  tools_.pool.run([&](unsigned t) {
+    const size_t begin = blocks * t / tools_.pool.size() * kBlock, end = blocks * (t + 1) / tools_.pool.size() * kBlock;
+    tools_.scores.update(score_.data() + begin, twice_q_.data() + begin, products + begin, factor, end - begin,
                    block_score_.data() + begin / kBlock);
   });
 }
@@ -232,28 +222,28 @@ void Window::compute_columns(size_t chosen) {
   best.resize(wanted);
   best.emplace_back(0, chosen);
 
-  const size_t count = best.size(), rounded = round_up(count, Int8Kernel::kVectors), stride = rows_.stride;
+  const size_t count = best.size(), rounded = round_up(count, Int8Kernel::kVectors), stride = tools_.quantiser.stride();
   vectors_.resize(rounded * stride);
   packed_.resize(rounded * stride);
   column_scale_.resize(capacity_);
   column_error_.resize(capacity_);
   const auto quantise = [&](unsigned, size_t begin, size_t end) {
-    std::vector<double> scratch(points_.d);
+    std::vector<double> scratch(tools_.points.d);
     for (size_t c = begin; c < end; ++c) {
       const size_t column = used_ + c;
-      const auto row = static_cast<size_t>(rows_.row[slot(best[c].second)]);
-      const Int16Form form = rows_.quantise_row(row, scratch.data(), vectors_.data() + c * stride);
+      const auto chosen_row = static_cast<size_t>(row(best[c].second));
+      const Int16Form form = tools_.quantiser.quantise_row(chosen_row, scratch.data(), vectors_.data() + c * stride);
       column_scale_[column] = form.scale;
       column_error_[column] = form.error;
     }
   };
-  pool_.for_blocks(count, 16, quantise);
+  tools_.pool.for_blocks(count, 16, quantise);
   std::fill(vectors_.begin() + static_cast<ptrdiff_t>(count * stride), vectors_.end(), int16_t{0});
-  int8_.pack(vectors_.data(), rounded, stride, packed_.data());
+  tools_.int8.pack(vectors_.data(), rounded, stride, packed_.data());
 
   float* columns = columns_.data() + used_ * padded_;
-  pool_.for_blocks(padded_, 256, [&](unsigned, size_t begin, size_t end) {
-    int8_.products(q_ + begin * stride, end - begin, stride, packed_.data(), count, columns + begin, padded_);
+  tools_.pool.for_blocks(padded_, 256, [&](unsigned, size_t begin, size_t end) {
+    tools_.int8.products(q_ + begin * stride, end - begin, stride, packed_.data(), count, columns + begin, padded_);
     for (size_t c = 0; c < count; ++c) {
       float* at = columns + c * padded_;
       for (size_t i = begin; i < end; ++i) at[i] *= scale_[i];

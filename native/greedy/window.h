@@ -7,47 +7,28 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "core/buffer.h"
-#include "core/thread_pool.h"
-#include "greedy/int8_rows.h"
-#include "greedy/objective.h"
-#include "kernels/int8.h"
-#include "kernels/scores.h"
+#include "greedy/level.h"
 
 namespace coregain {
 
-// Where scores were computed: the error of an estimate is base + 2 residual_i |D (w - here)| + magnitude_i * loose.
-struct Base {
-  std::vector<double> w;  // [d]
-  double loose = 0;       // what the int16 forms of the vectors since then may have lost, see Int16Form::error
-};
-
 class Window {
  public:
-  // Columns take at most `memory` bytes, and room for at least one batch.
-  Window(const Points& points, const Int8Rows& rows, const Objective& objective, const std::string& simd,
-         ThreadPool& pool);
+  explicit Window(const Tools& tools) : tools_(tools) {}
 
-  // Starts anew with n rows: slot i is slots[i], or i where `slots` is null (all of them, read in place).
-  void open(const int32_t* slots, size_t n, const Base& base, size_t memory);
-  // Score and error at the base of the row at index i; to be called for all after `open`, then `seal`.
-  void set(size_t i, double q, double radius, double score, float base_error) {
-    score_[i] = score;
-    twice_q_[i] = 2 * q;
-    base_error_[i] = base_error;
-    if (q > q_max_ || -q > q_max_) q_max_ = q > 0 ? q : -q;
-    if (radius > radius_max_) radius_max_ = radius;
-  }
-  void seal();
+  // The rows level.rows[list[i]], or all of the level, read in place, where `list` is null. Columns take at most
+  // `memory` bytes, and room for at least one batch.
+  void open(const Level& level, const std::vector<int32_t>* list, size_t memory);
   // Takes the scores of all rows from float32 again.
   void rebase();
 
   size_t size() const { return n_; }
-  size_t slot(size_t i) const { return slots_ == nullptr ? i : static_cast<size_t>(slots_[i]); }
-  size_t rebases() const { return rebases_; }
+  // Index in the level.
+  size_t index(size_t i) const { return list_ == nullptr ? i : static_cast<size_t>((*list_)[i]); }
+  // In the matrix.
+  int32_t row(size_t i) const { return level_->rows.row[index(i)]; }
   uint64_t products() const { return products_; }
 
   // To be called when w has moved, before the next three.
@@ -63,18 +44,14 @@ class Window {
   void choose(size_t i, bool stays);
 
  private:
+  void seal();
   void adapt_batch();
   void compute_columns(size_t chosen);
 
-  const Points& points_;
-  const Int8Rows& rows_;
-  const Objective& objective_;
-  const Int8Kernel& int8_;
-  const ScoresKernel& kernel_;
-  ThreadPool& pool_;
-
+  const Tools tools_;
+  const Level* level_ = nullptr;
+  const std::vector<int32_t>* list_ = nullptr;
   size_t n_ = 0, padded_ = 0;
-  const int32_t* slots_ = nullptr;
   const int8_t* q_ = nullptr;  // [padded, stride]
   Buffer<int8_t> gathered_;
   Buffer<double> score_, twice_q_;
@@ -87,7 +64,6 @@ class Window {
   double distance_ = 0;  // 2 |D (w - base)|
   double roundoff_ = 0;
   size_t updates_ = 0;
-  size_t rebases_ = 0;
 
   Buffer<float> columns_;        // [capacity, padded]
   std::vector<int32_t> column_;  // of row i, -1 for none

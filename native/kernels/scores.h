@@ -23,7 +23,7 @@ struct ScoresKernel {
                  double* block_max);
 
   // Returns the largest lower bound. Rows with base_score = -infinity have no score.
-  double (*estimate)(const Estimate& rows, size_t begin, size_t end);
+  double (*estimate)(const Estimate& rows, size_t n);
 };
 
 // The kernel of a SIMD level of core/cpu.h; "" = the best that this machine runs. Throws Error ERR_SIMD.

@@ -44,12 +44,12 @@ inline T error_of(const Estimate& rows, T base, T residual, T magnitude, T q_abs
          (1 + 0x1p-20);
 }
 
-double estimate(const Estimate& rows, size_t begin, size_t end) {
+double estimate(const Estimate& rows, size_t n) {
   double best = -__builtin_inf();
   Doubles lowest;
   for (size_t t = 0; t < kLanes; ++t) lowest[t] = best;
-  size_t i = begin;
-  for (; i + kLanes <= end; i += kLanes) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
     const Doubles q = load(rows.q + i);
     const Doubles score =
         load(rows.base_score + i) + q * rows.da + widen(rows.scale + i) * widen(rows.products + i) * rows.factor;
@@ -60,7 +60,7 @@ double estimate(const Estimate& rows, size_t begin, size_t end) {
     const Doubles low = score - error;
     lowest = lowest > low ? lowest : low;
   }
-  for (; i < end; ++i) {
+  for (; i < n; ++i) {
     const double q = rows.q[i];
     const double score = rows.base_score[i] + q * rows.da +
                          static_cast<double>(rows.scale[i]) * static_cast<double>(rows.products[i]) * rows.factor;
