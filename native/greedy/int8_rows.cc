@@ -14,12 +14,6 @@ constexpr size_t kPadding = 32;
 constexpr size_t kSampledRows = 4096;
 constexpr double kSmallestSpread = 0x1p-14;  // of the largest
 
-// To the nearest integer, |value| < 2^51: what std::rint does, where the compiler can vectorise it.
-inline double nearest(double value) {
-  constexpr double kMagic = 0x1.8p52;
-  return value + kMagic - kMagic;
-}
-
 }  // namespace
 
 void Int8Rows::reserve(size_t rows) {
@@ -65,8 +59,9 @@ void Int8Rows::move(size_t from, size_t to) {
   magnitude[to] = magnitude[from];
 }
 
-Quantiser::Quantiser(const Points& points)
+Quantiser::Quantiser(const Points& points, const VectorsKernel& vectors)
     : points_(points),
+      vectors_(vectors),
       stride_((points.d + Int8Kernel::kStride - 1) / Int8Kernel::kStride * Int8Kernel::kStride),
       spread_(points.d) {
   // root mean square of every column over some rows
@@ -97,25 +92,15 @@ Int8Rows Quantiser::rows(ThreadPool& pool, const Control& control) const {
       out.row[i] = points_.first[i];
       points_.y(static_cast<size_t>(out.row[i]), y.data());
       int8_t* to = out.values.data() + i * stride_;
-      double top = 0;
-      for (size_t j = 0; j < d; ++j) {
-        y[j] *= narrow[j];
-        top = std::max(top, std::abs(y[j]));
-      }
+      double square = 0, kept = 0;
+      const double top = vectors_.largest(y.data(), narrow.data(), d, &square);
       const float s = static_cast<float>(top / 127 * kUp);
       const double inverse = s > 1e-30F ? 1 / static_cast<double>(s) : 0;
-      double rest = 0, kept = 0, all = 0;
-      for (size_t j = 0; j < d; ++j) {
-        const double integer = nearest(y[j] * inverse);
-        const double error = y[j] - integer * static_cast<double>(s);
-        to[j] = static_cast<int8_t>(static_cast<int32_t>(integer));
-        rest += error * error;
-        kept += integer * integer;
-        all += y[j] * y[j];
-      }
+      const double rest =
+          vectors_.round8(y.data(), narrow.data(), inverse, static_cast<double>(s), d, to, &kept);
       std::memset(to + d, 0, stride_ - d);
       out.scale[i] = inverse > 0 ? s : 0;
-      out.residual[i] = float_above(std::sqrt(rest) + 0x1p-45 * std::sqrt(all));
+      out.residual[i] = float_above(std::sqrt(rest) + 0x1p-45 * std::sqrt(square));
       out.magnitude[i] = float_above(std::sqrt(kept) * static_cast<double>(s));
     }
   });
@@ -124,24 +109,13 @@ Int8Rows Quantiser::rows(ThreadPool& pool, const Control& control) const {
 
 Int16Form Quantiser::quantise(const double* v, int16_t* out) const {
   const size_t d = points_.d;
-  double top = 0, square = 0;
-  for (size_t j = 0; j < d; ++j) {
-    const double t = v[j] * spread_[j];
-    top = std::max(top, std::abs(t));
-    square += t * t;
-  }
+  double square = 0;
+  const double top = vectors_.largest(v, spread_.data(), d, &square);
   Int16Form form;
   form.length = std::sqrt(square) * kUp;
   const double inverse = top > 1e-290 ? 32767 * (1 - 0x1p-40) / top : 0;
   form.scale = inverse > 0 ? 1 / inverse : 0;
-  double rest = 0;
-  for (size_t j = 0; j < d; ++j) {
-    const double t = v[j] * spread_[j];
-    const double integer = nearest(t * inverse);
-    const double error = t - integer * form.scale;
-    out[j] = static_cast<int16_t>(static_cast<int32_t>(integer));
-    rest += error * error;
-  }
+  const double rest = vectors_.round16(v, spread_.data(), inverse, form.scale, d, out);
   std::fill(out + d, out + stride_, int16_t{0});
   form.error = (std::sqrt(rest) + (0x1p-45 + kKernel) * 2 * form.length) * kUp;
   return form;

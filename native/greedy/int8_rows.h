@@ -52,7 +52,7 @@ struct Int16Form {
 
 class Quantiser {
  public:
-  explicit Quantiser(const Points& points);
+  Quantiser(const Points& points, const VectorsKernel& vectors);
 
   // One row for each of points.first.
   Int8Rows rows(ThreadPool& pool, const Control& control) const;
@@ -66,6 +66,7 @@ class Quantiser {
 
  private:
   const Points& points_;
+  const VectorsKernel& vectors_;
   size_t stride_;
   std::vector<double> spread_;
 };

@@ -22,6 +22,7 @@ namespace {
 constexpr double kLowest = -std::numeric_limits<double>::infinity();
 constexpr double kUp = 1 + 0x1p-20;
 constexpr double kSmallest = 64;  // rows of a set
+constexpr double kMemory = 0.8;   // weight of the rounds before
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -32,6 +33,7 @@ struct Round {
   double target = 0;
   double cost = 0;   // seconds of the pass
   double began = 0;  // when it ended
+  double costs = 0, inner = 0;  // seconds of passes and between them, lately
   size_t steps = 0;
   double da = 0, dw = 0;  // how far a and w had moved when the round before ended
   bool whole = false;     // it keeps everything
@@ -46,14 +48,15 @@ class Lazy {
         pool_(pool),
         points_(points),
         everything_(everything),
-        objective_(points, dot_),
-        quantiser_(points),
-        tools_{points, quantiser_, objective_, int8_kernel(problem.simd), scores_kernel(problem.simd), pool, control},
+        objective_(points, dot_, vectors_kernel(problem.simd)),
+        vectors_(vectors_kernel(problem.simd)),
+        quantiser_(points, vectors_),
+        tools_{points, quantiser_, objective_, int8_kernel(problem.simd), scores_kernel(problem.simd), vectors_, pool, control},
         window_(tools_),
         scratch_(points.d),
         taken_(points.n, 0) {
     const auto n = static_cast<double>(points.first.size());
-    const size_t depth = everything || n < 2000 ? 1 : n < 300000 ? 2 : 3;
+    const size_t depth = everything || n < 2000 ? 1 : n < 50000 ? 2 : 3;
     levels_.reserve(depth);
     levels_.emplace_back(tools_, quantiser_.rows(pool, control));
     while (levels_.size() < depth) levels_.emplace_back(tools_);
@@ -143,10 +146,7 @@ class Lazy {
 
   // |w - w at the last pass of the level|
   double drift(const Level& level) const {
-    double square[4] = {};
-    const double* w = objective_.w();
-    for (size_t j = 0; j < points_.d; ++j) square[j % 4] += (w[j] - level.w[j]) * (w[j] - level.w[j]);
-    return std::sqrt((square[0] + square[1]) + (square[2] + square[3])) * kUp;
+    return std::sqrt(vectors_.distance(objective_.w(), level.w.data(), points_.d)) * kUp;
   }
 
   // Float32 bounds of the rows in found_; returns the best lower bound.
@@ -207,7 +207,7 @@ class Lazy {
     for (; k < levels_.size(); ++k) {
       Level& level = levels_[k];
       Round& round = rounds_[k];
-      round.whole = everything_ || round.target * 2 >= static_cast<double>(level.alive());
+      round.whole = everything_ || round.target >= 0.75 * static_cast<double>(level.alive());
       // most of the doubt may be the estimate's
       if (fresh || static_cast<double>(level.contenders()) > 64 + round.target / 2) {
         level.take_base();
@@ -241,8 +241,9 @@ class Lazy {
     }
     round.da = objective_.a() - levels_[k].a;
     round.dw = drift(levels_[k]);
-    const double steps = std::max(1e-7, now() - round.began);
-    round.target = std::max(kSmallest, round.target * std::clamp(std::pow(round.cost / steps, 0.35), 0.6, 1.6));
+    round.costs = kMemory * round.costs + round.cost;
+    round.inner = kMemory * round.inner + std::max(1e-7, now() - round.began);
+    round.target = std::max(kSmallest, round.target * std::clamp(std::pow(round.costs / round.inner, 0.35), 0.8, 1.25));
   }
 
   size_t memory() const { return problem_.memory > 0 ? problem_.memory : physical_memory() / 4; }
@@ -254,6 +255,7 @@ class Lazy {
   const Points& points_;
   const bool everything_;
   Objective objective_;
+  const VectorsKernel& vectors_;
   Quantiser quantiser_;
   const Tools tools_;
   std::vector<Level> levels_;

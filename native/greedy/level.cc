@@ -11,7 +11,9 @@ namespace {
 constexpr double kLowest = -std::numeric_limits<double>::infinity();
 constexpr size_t kPass = 512;  // rows of a pass that a thread takes at a time
 constexpr size_t kPart = 4096;
-constexpr size_t kSample = 1024;
+// Below this many rows a second thread costs more than it brings.
+constexpr size_t kAlone = 4096;
+constexpr size_t kSample = 512;
 
 template <typename T>
 void reserve(Buffer<T>& buffer, size_t size) {
@@ -139,7 +141,7 @@ void Level::finish(double da, double factor, double distance) {
       lows[t] = std::max(lows[t], tools_.scores.estimate(estimate, stop - begin));
     }
   };
-  if (size() <= 2 * kPass)
+  if (size() <= kAlone)
     pass(0, 0, size());
   else
     tools_.pool.for_blocks(size(), kPass, pass);

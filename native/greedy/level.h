@@ -15,6 +15,7 @@
 #include "greedy/outsiders.h"
 #include "kernels/int8.h"
 #include "kernels/scores.h"
+#include "kernels/vectors.h"
 
 namespace coregain {
 
@@ -33,6 +34,7 @@ struct Tools {
   const Objective& objective;
   const Int8Kernel& int8;
   const ScoresKernel& scores;
+  const VectorsKernel& vectors;
   ThreadPool& pool;
   const Control& control;
 };

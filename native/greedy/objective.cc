@@ -23,9 +23,10 @@ double gamma32(unsigned n) {
 
 }  // namespace
 
-Objective::Objective(const Points& points, const DotKernel& kernel)
+Objective::Objective(const Points& points, const DotKernel& kernel, const VectorsKernel& vectors)
     : p_(points),
       kernel_(kernel),
+      vectors_(vectors),
       float64_is_exact_(!points.cosine && points.scale == points.highest &&
                         2 * (points.highest - points.unit + 1) + bit_width(points.n) + bit_width(points.d) + 2 <= 53),
       unit64_(float64_is_exact_ ? 0 : 0x1p-53),
@@ -69,20 +70,16 @@ void Objective::take(size_t i) {
 // Rounds the exact w for the two fast precisions.
 void Objective::refresh() {
   w_.round(w64_.data(), p_.scale);
-  double square = 0;
-  for (const double w : w64_) square += w * w;
-  w_norm_ = std::sqrt(square) * kUp;
+  w_norm_ = std::sqrt(vectors_.product(w64_.data(), w64_.data(), p_.d)) * kUp;
   w_largest_ = std::max(w_largest_, w_norm_);
-  shift_ = 0;
-  if (p_.direct)
-    for (size_t j = 0; j < p_.d; ++j) shift_ += 2 * (p_.origin[j] * p_.f) * w64_[j];
+  shift_ = p_.direct ? 2 * vectors_.product(p_.origin_f.data(), w64_.data(), p_.d) : 0;
 
   // |row| |w32| <= 2^60: no overflow, and underflow 200 bits below the largest product.
   const int w_exponent = w_norm_ > 0 ? std::ilogb(w_norm_) + 1 : 0;
   const int row_exponent = p_.longest > 0 ? std::ilogb(p_.longest) + 1 : 0;
   const int to = std::clamp(60 - row_exponent, -120, 120);
   const double factor = std::ldexp(1.0, to - w_exponent);
-  for (size_t j = 0; j < p_.d; ++j) w32_[j] = static_cast<float>(w64_[j] * factor);
+  vectors_.narrow(w64_.data(), factor, p_.d, w32_.data());
   // a direct row is x where f z is meant
   unit32_ = std::ldexp(p_.direct ? p_.f : 1, w_exponent - to);
   const auto d = static_cast<double>(p_.d);

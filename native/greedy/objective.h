@@ -23,7 +23,7 @@ struct Bounds {
 
 class Objective {
  public:
-  Objective(const Points& points, const DotKernel& kernel);
+  Objective(const Points& points, const DotKernel& kernel, const VectorsKernel& vectors);
 
   // Starts a bin over D = the rows that are not marked as taken.
   void begin_bin(const std::vector<uint8_t>& taken);
@@ -66,6 +66,7 @@ class Objective {
 
   const Points& p_;
   const DotKernel& kernel_;
+  const VectorsKernel& vectors_;
   bool float64_is_exact_;
   double unit64_;      // half an ulp of 1: 2^-53, or 0 where float64 is exact
   double relative32_;  // error of a float32 product per |z| |w|

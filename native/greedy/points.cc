@@ -77,7 +77,8 @@ Points::Points(const Problem& problem, ThreadPool& pool, const Control& control)
       cosine(problem.gain == Gain::kCosine),
       n(problem.x.rows),
       d(problem.x.cols),
-      terms(static_cast<double>(problem.x.cols) + 16) {
+      terms(static_cast<double>(problem.x.cols) + 16),
+      vectors_(vectors_kernel(problem.simd)) {
   measure(pool, control);
   centre(pool, control);
   choose_float32(pool, control);
@@ -122,8 +123,9 @@ const double* Points::z(size_t i, double* scratch) const {
 }
 
 void Points::y(size_t i, double* out) const {
+  if (!cosine && !x.is_double) return vectors_.centre(x.f32(i), origin_f.data(), f, d, out);
   const double* values = z(i, out);
-  for (size_t j = 0; j < d; ++j) out[j] = values[j] * f - origin[j] * f;
+  for (size_t j = 0; j < d; ++j) out[j] = values[j] * f - origin_f[j];
 }
 
 double Points::radius(size_t i) const {
@@ -217,6 +219,7 @@ void Points::centre(ThreadPool& pool, const Control& control) {
     o = std::ldexp(o, scale);
   }
   total.add(origin.data(), -static_cast<int64_t>(n));
+  for (const double o : origin) origin_f.push_back(o * f);
   const std::vector<double> zero(d, 0);
   origin_norm = std::sqrt(sum_of_squares(origin.data(), zero.data(), f, d)) * kUp;
 

@@ -13,6 +13,7 @@
 #include "core/fixed_point.h"
 #include "core/thread_pool.h"
 #include "greedy/problem.h"
+#include "kernels/vectors.h"
 
 namespace coregain {
 
@@ -22,7 +23,7 @@ struct Points {
 
   // z_i; in `scratch` [d] where it is not stored as such.
   const double* z(size_t i, double* scratch) const;
-  // f y_i; out has d elements.
+  // f y_i, up to one rounding an element; out has d elements.
   void y(size_t i, double* out) const;
   // >= |f y_i|
   double radius(size_t i) const;
@@ -39,6 +40,7 @@ struct Points {
   int scale = 0;
   double f = 1;                // 2^-scale
   std::vector<double> origin;  // o [d], a multiple of 2^unit
+  std::vector<double> origin_f;  // f o
   double origin_norm = 0;      // >= |f o|
   FixedVector total;           // sum of y over all points, exact
 
@@ -63,6 +65,8 @@ struct Points {
   void choose_float32(ThreadPool& pool, const Control& control);
   double row_length(size_t i, double* scratch) const;
   const double* row(size_t i, double* scratch) const;
+
+  const VectorsKernel& vectors_;
 };
 
 }  // namespace coregain

@@ -34,7 +34,7 @@ class Sweep {
         kernel_(dot_kernel(problem.simd)),
         pool_(pool),
         points_(points),
-        objective_(points_, kernel_),
+        objective_(points_, kernel_, vectors_kernel(problem.simd)),
         shares_(pool_.size()),
         scratch_(points_.d),
         alive_(points_.first),

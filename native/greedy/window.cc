@@ -13,6 +13,7 @@ constexpr size_t kBlock = ScoresKernel::kBlock;
 constexpr size_t kSmallestBatch = 16, kLargestBatch = 1024;
 // Below this many rows a second thread costs more than it brings.
 constexpr size_t kAlone = 12288;
+constexpr size_t kAloneProducts = size_t{30} << 20;  // multiplications
 
 size_t round_up(size_t n, size_t to) {
   return (n + to - 1) / to * to;
@@ -123,14 +124,9 @@ void Window::rebase() {
 }
 
 void Window::moved() {
-  double square[4] = {};
-  const double* w = tools_.objective.w();
-  const double* spread = tools_.quantiser.spread();
-  for (size_t j = 0; j < tools_.points.d; ++j) {
-    const double t = (w[j] - base_.w[j]) * spread[j];
-    square[j % 4] += t * t;
-  }
-  distance_ = 2 * std::sqrt((square[0] + square[1]) + (square[2] + square[3])) * (1 + 0x1p-20);
+  distance_ = 2 * (1 + 0x1p-20) *
+              std::sqrt(tools_.vectors.scaled_distance(tools_.objective.w(), base_.w.data(), tools_.quantiser.spread(),
+                                                       tools_.points.d));
   roundoff_ = tools_.objective.roundoff(q_max_, radius_max_, updates_);
   const auto distance = static_cast<float>(distance_ * (1 + 0x1p-20));
   const auto loose = static_cast<float>(base_.loose * (1 + 0x1p-20));
@@ -237,18 +233,26 @@ void Window::compute_columns(size_t chosen) {
       column_error_[column] = form.error;
     }
   };
-  tools_.pool.for_blocks(count, 16, quantise);
+  const bool alone = count * padded_ * stride < kAloneProducts;
+  if (alone)
+    quantise(0, 0, count);
+  else
+    tools_.pool.for_blocks(count, 16, quantise);
   std::fill(vectors_.begin() + static_cast<ptrdiff_t>(count * stride), vectors_.end(), int16_t{0});
   tools_.int8.pack(vectors_.data(), rounded, stride, packed_.data());
 
   float* columns = columns_.data() + used_ * padded_;
-  tools_.pool.for_blocks(padded_, 256, [&](unsigned, size_t begin, size_t end) {
+  const auto multiply = [&](unsigned, size_t begin, size_t end) {
     tools_.int8.products(q_ + begin * stride, end - begin, stride, packed_.data(), count, columns + begin, padded_);
     for (size_t c = 0; c < count; ++c) {
       float* at = columns + c * padded_;
       for (size_t i = begin; i < end; ++i) at[i] *= scale_[i];
     }
-  });
+  };
+  if (alone)
+    multiply(0, 0, padded_);
+  else
+    tools_.pool.for_blocks(padded_, 256, multiply);
   for (size_t c = 0; c < count; ++c) column_[best[c].second] = static_cast<int32_t>(used_ + c);
   used_ += count;
   products_ += count * n_;

@@ -6,20 +6,24 @@
 #include "kernels/dot.h"
 #include "kernels/int8.h"
 #include "kernels/scores.h"
+#include "kernels/vectors.h"
 
 namespace coregain {
 
 extern const DotKernel dot_scalar;
 extern const Int8Kernel int8_scalar;
 extern const ScoresKernel scores_scalar;
+extern const VectorsKernel vectors_scalar;
 #if defined(__x86_64__)
 extern const DotKernel dot_avx2, dot_avx512;
 extern const Int8Kernel int8_avx2, int8_avx512, int8_vnni, int8_amx;
 extern const ScoresKernel scores_avx2, scores_avx512;
+extern const VectorsKernel vectors_avx2, vectors_avx512;
 #elif defined(__aarch64__)
 extern const DotKernel dot_neon;
 extern const Int8Kernel int8_neon;
 extern const ScoresKernel scores_neon;
+extern const VectorsKernel vectors_neon;
 #endif
 
 namespace {
@@ -69,6 +73,17 @@ const ScoresKernel& scores_kernel(const std::string& wanted) {
   if (level == "neon") return scores_neon;
 #endif
   return scores_scalar;
+}
+
+const VectorsKernel& vectors_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "avx2") return vectors_avx2;
+  if (level != "scalar") return vectors_avx512;
+#elif defined(__aarch64__)
+  if (level == "neon") return vectors_neon;
+#endif
+  return vectors_scalar;
 }
 
 unsigned DotKernel::roundings(size_t d) const {

@@ -26,25 +26,6 @@ struct Configuration {
   uint8_t rows[16] = {};
 };
 
-// For each 16 vectors and 64 columns: the high bytes as a tile (4 columns of each vector side by side), then the low.
-void pack(const int16_t* from, size_t vectors, size_t stride, int16_t* to) {
-  auto* bytes = reinterpret_cast<uint8_t*>(to);
-  for (size_t v = 0; v < vectors; v += kTile) {
-    for (size_t j = 0; j < stride; j += kBytes) {
-      for (size_t k = 0; k < kBytes; k += 4) {
-        for (size_t c = 0; c < kTile; ++c) {
-          for (size_t b = 0; b < 4; ++b) {
-            const int value = from[(v + c) * stride + j + k + b];
-            bytes[k / 4 * kBytes + c * 4 + b] = static_cast<uint8_t>(value >> 8);
-            bytes[kPlane + k / 4 * kBytes + c * 4 + b] = static_cast<uint8_t>(value & 255);
-          }
-        }
-      }
-      bytes += 2 * kPlane;
-    }
-  }
-}
-
 // 16 x 16 floats, rows to columns.
 inline void transpose(__m512 (&m)[16]) {
   __m512 t[16];
@@ -70,6 +51,31 @@ inline void transpose(__m512 (&m)[16]) {
     m[8 + i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0xdd);
     m[4 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0x88);
     m[12 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0xdd);
+  }
+}
+
+// For each 16 vectors and 64 columns: the high bytes as a tile (4 columns of each vector side by side), then the low.
+void pack(const int16_t* from, size_t vectors, size_t stride, int16_t* to) {
+  auto* bytes = reinterpret_cast<uint8_t*>(to);
+  for (size_t v = 0; v < vectors; v += kTile) {
+    for (size_t j = 0; j < stride; j += kBytes, bytes += 2 * kPlane) {
+      __m512 planes[2][kTile];
+      for (size_t c = 0; c < kTile; ++c) {
+        const int16_t* at = from + (v + c) * stride + j;
+        const __m512i first = _mm512_loadu_si512(at), second = _mm512_loadu_si512(at + kBytes / 2);
+        const __m512i low = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(first)),
+                                               _mm512_cvtepi16_epi8(second), 1);
+        const __m512i high =
+            _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(_mm512_srai_epi16(first, 8))),
+                               _mm512_cvtepi16_epi8(_mm512_srai_epi16(second, 8)), 1);
+        planes[0][c] = _mm512_castsi512_ps(high);
+        planes[1][c] = _mm512_castsi512_ps(low);
+      }
+      for (size_t p = 0; p < 2; ++p) {
+        transpose(planes[p]);
+        for (size_t k = 0; k < kTile; ++k) _mm512_storeu_ps(bytes + p * kPlane + k * kBytes, planes[p][k]);
+      }
+    }
   }
 }
 

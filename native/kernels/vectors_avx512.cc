@@ -1,0 +1,3 @@
+#define COREGAIN_DOUBLES 8
+#define COREGAIN_VECTORS vectors_avx512
+#include "kernels/vectors.inl"
