@@ -71,6 +71,7 @@ void Window::open(const Level& level, const std::vector<int32_t>* list, size_t m
   capacity_ = std::max(kSmallestBatch, std::min(round_up(memory / column, kSmallestBatch), round_up(n_, kSmallestBatch)));
   batch_ = std::min(batch_, capacity_);
   seal();
+  if (const size_t best = top(); best < n_) compute_columns(best);
 }
 
 void Window::seal() {
