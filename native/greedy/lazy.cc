@@ -23,6 +23,8 @@ constexpr double kLowest = -std::numeric_limits<double>::infinity();
 constexpr double kUp = 1 + 0x1p-20;
 constexpr double kSmallest = 64;  // rows of a set
 constexpr double kMemory = 0.8;   // weight of the rounds before
+// How much longer than a pass the time to the next should be: measured, between 1 and 2 it matters little.
+constexpr double kBalance = 1.4;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -207,7 +209,7 @@ class Lazy {
     for (; k < levels_.size(); ++k) {
       Level& level = levels_[k];
       Round& round = rounds_[k];
-      round.whole = everything_ || round.target >= 0.75 * static_cast<double>(level.alive());
+      round.whole = everything_ || round.target >= static_cast<double>(level.alive());
       // most of the doubt may be the estimate's
       if (fresh || static_cast<double>(level.contenders()) > 64 + round.target / 2) {
         level.take_base();
@@ -243,7 +245,7 @@ class Lazy {
     round.dw = drift(levels_[k]);
     round.costs = kMemory * round.costs + round.cost;
     round.inner = kMemory * round.inner + std::max(1e-7, now() - round.began);
-    round.target = std::max(kSmallest, round.target * std::clamp(std::pow(round.costs / round.inner, 0.35), 0.8, 1.25));
+    round.target = std::max(kSmallest, round.target * std::clamp(std::pow(kBalance * round.costs / round.inner, 0.35), 0.8, 1.25));
   }
 
   size_t memory() const { return problem_.memory > 0 ? problem_.memory : physical_memory() / 4; }
