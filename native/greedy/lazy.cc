@@ -67,7 +67,7 @@ class Lazy {
     for (size_t k = 0; k < depth; ++k)
       rounds_[k].target = n * std::pow(256 / n, static_cast<double>(k + 1) / static_cast<double>(depth));
     const double input = static_cast<double>(points.n * points.d) * (points.x.is_double ? 8 : 4);
-    small_memory_ = static_cast<size_t>(std::max(16e6, 0.2 * input));
+    small_memory_ = static_cast<size_t>(std::max(16e6, 0.1 * input));
   }
 
   Partition run() {
@@ -217,7 +217,9 @@ class Lazy {
         fresh = false;
       }
       active_ = k + 1;
-      if (!round.whole) level.part(round.target, 0.8 * round.da, 0.8 * round.dw, lists_[k]);
+      // a set beside its level, in memory too, has to be much smaller
+      const double most = static_cast<double>(level.alive()) * (k + 1 < levels_.size() ? 0.25 : 0.5);
+      if (!round.whole) level.part(std::min(round.target, most), 0.8 * round.da, 0.8 * round.dw, lists_[k]);
       const bool last = round.whole || k + 1 == levels_.size();
       if (last)
         window_.open(level, round.whole ? nullptr : &lists_[k], everything_ ? memory() : small_memory_);
