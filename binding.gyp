@@ -20,7 +20,7 @@
     {
       "target_name": "coregain",
       "sources": [
-        "<!@(node -p \"['native/core','native/greedy','native/render','native/node'].flatMap(d=>fs.existsSync(d)?fs.readdirSync(d).filter(f=>f.endsWith('.cc')).map(f=>d+'/'+f):[]).join(' ')\")",
+        "<!@(node -p \"['native/core','native/greedy','native/objectives','native/render','native/node'].flatMap(d=>fs.existsSync(d)?fs.readdirSync(d).filter(f=>f.endsWith('.cc')).map(f=>d+'/'+f):[]).join(' ')\")",
         "native/kernels/dispatch.cc",
         "<!@(node -p \"fs.readdirSync('native/kernels').filter(f=>f.endsWith('_scalar.cc')).map(f=>'native/kernels/'+f).join(' ')\")"
       ],
@@ -28,7 +28,7 @@
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS"],
       "conditions": [
         ["OS=='linux'", { "ldflags": ["-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-pthread"], "libraries": ["-ldl"] }],
-        ["target_arch=='x64'", { "dependencies": ["kernels_avx2", "kernels_avx512"] }],
+        ["target_arch=='x64'", { "dependencies": ["kernels_avx2", "kernels_avx512", "kernels_vnni", "kernels_amx"] }],
         ["target_arch=='arm64'", { "dependencies": ["kernels_neon"] }]
       ]
     }
@@ -51,6 +51,20 @@
           "sources": ["<!@(node -p \"fs.readdirSync('native/kernels').filter(f=>f.endsWith('_avx512.cc')).map(f=>'native/kernels/'+f).join(' ')\")"],
           "cflags_cc": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512", "-ffp-contract=fast"],
           "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512", "-ffp-contract=fast"] }
+        },
+        {
+          "target_name": "kernels_vnni",
+          "type": "static_library",
+          "sources": ["<!@(node -p \"fs.readdirSync('native/kernels').filter(f=>f.endsWith('_vnni.cc')).map(f=>'native/kernels/'+f).join(' ')\")"],
+          "cflags_cc": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mfma", "-ffp-contract=fast"],
+          "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mfma", "-ffp-contract=fast"] }
+        },
+        {
+          "target_name": "kernels_amx",
+          "type": "static_library",
+          "sources": ["<!@(node -p \"fs.readdirSync('native/kernels').filter(f=>f.endsWith('_amx.cc')).map(f=>'native/kernels/'+f).join(' ')\")"],
+          "cflags_cc": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mfma", "-ffp-contract=fast", "-mamx-tile", "-mamx-int8"],
+          "xcode_settings": { "OTHER_CPLUSPLUSFLAGS": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mfma", "-ffp-contract=fast", "-mamx-tile", "-mamx-int8"] }
         }
       ]
     }],

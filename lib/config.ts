@@ -8,7 +8,7 @@ import { ConfigError } from './errors.js';
 import type { PresetName } from './models/presets.js';
 import { presets } from './models/presets.js';
 import { REDUCTIONS } from './reduce/reduce.js';
-import { GAINS, REMAINDERS } from './select/bins.js';
+import { ENGINES, GAINS, REMAINDERS } from './select/bins.js';
 import { parseBudget } from './select/draw.js';
 
 /** Every message is what the value must be; `problems` puts the key before and the value behind it. */
@@ -105,6 +105,7 @@ const schema = z.strictObject(
           /** Of the draw. */
           seed: atLeast(0).default(0),
           remainder: choice(REMAINDERS).default('spread'),
+          engine: choice(ENGINES).default('auto'),
           include: ids.optional(),
           exclude: ids.optional(),
         },

@@ -28,7 +28,7 @@ export { REDUCTIONS, type ReduceOptions, type ReduceResult, type Reduction, redu
 
 // Select
 
-export { GAINS, type PartitionOptions, partition, REMAINDERS } from './select/bins.js';
+export { ENGINES, type Engine, GAINS, type PartitionOptions, partition, REMAINDERS } from './select/bins.js';
 export { type DrawOptions, draw, parseBudget } from './select/draw.js';
 export { naivePartition } from './select/naive.js';
 export { type RunInput, type RunRecord, runRecord, writeRun } from './select/runRecord.js';

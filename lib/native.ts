@@ -4,7 +4,7 @@ import { NativeError } from './errors.js';
 
 /** What the addon knows about this machine. */
 export interface CpuReport {
-  /** SIMD level in use: `avx512` | `avx2` | `neon` | `scalar`. */
+  /** SIMD level in use: `amx` | `avx512vnni` | `avx512` | `avx2` | `neon` | `scalar`. */
   simd: string;
   /** Levels that this machine can run, best first. */
   available: string[];
@@ -21,6 +21,7 @@ export interface GreedyJob {
   bins: number;
   gain: 'sqeuclidean' | 'cosine';
   remainder: 'spread' | 'drop';
+  engine: 'auto' | 'lazy' | 'gram' | 'sweep';
   /** 0 = all hardware threads. */
   threads: number;
   /** '' = best available. */
@@ -33,6 +34,8 @@ export interface GreedyResult {
   order: Int32Array;
   bins: Int32Array;
   gains: Float64Array;
+  name: 'lazy' | 'gram' | 'sweep';
+  why: string;
   simd: string;
   threads: number;
   seconds: number;

@@ -25,6 +25,7 @@ const KEYS: Record<string, readonly string[]> = {
   budget: ['select', 'budget'],
   seed: ['select', 'seed'],
   remainder: ['select', 'remainder'],
+  engine: ['select', 'engine'],
   include: ['select', 'include'],
   exclude: ['select', 'exclude'],
   threads: ['threads'],

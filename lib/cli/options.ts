@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { AGGREGATIONS, type Aggregation } from '../embed/aggregate.js';
 import { type PresetName, presets } from '../models/presets.js';
-import { GAINS, REMAINDERS } from '../select/bins.js';
+import { ENGINES, type Engine, GAINS, REMAINDERS } from '../select/bins.js';
 import { parseBudget } from '../select/draw.js';
 import type { Gain, Remainder } from '../select/types.js';
 
@@ -78,6 +78,7 @@ export interface SelectFlags {
   gain?: Gain;
   seed?: number;
   remainder?: Remainder;
+  engine?: Engine;
   include?: string;
   exclude?: string;
 }
@@ -95,6 +96,7 @@ export function selectOptions(command: Command): Command {
     .addOption(
       choice('--remainder <how>', 'the last N mod bins rows: into the bins, or nowhere (default: spread)', REMAINDERS),
     )
+    .addOption(choice('--engine <name>', 'how the bins are found; all give the same bins (default: auto)', ENGINES))
     .option('--include <ids>', 'ids that must be in the coreset: a list a,b,c or a file with one a line')
     .option('--exclude <ids>', 'ids that must not be in it: a list or a file');
 }

@@ -49,13 +49,14 @@ export function addSelect(program: Command): void {
 
 async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { embeddings, out, bins = 10, budget = 0.2, gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
+  const { engine = 'auto' } = flags;
   const ids = { include: await given(flags.include), exclude: await given(flags.exclude) };
   const path = (file: string | undefined) => file && resolve(file);
   const config = {
     embeddings: resolve(embeddings),
     samples: path(flags.samples),
     data: path(flags.data),
-    ...{ bins, budget, gain, seed, remainder, ...ids },
+    ...{ bins, budget, gain, seed, remainder, engine, ...ids },
     threads: flags.threads ?? 0,
   };
   if (!flags.force) await claimFolder(out, config);
@@ -65,7 +66,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { rows } = matrix;
   const samples = flags.samples === undefined ? undefined : await readSamples(flags.samples, rows, job.signal);
   const options = {
-    ...{ bins, budget, gain, seed, remainder, threads: config.threads },
+    ...{ bins, budget, gain, seed, remainder, engine, threads: config.threads },
     include: rowsOfIds(ids.include, samples, rows, 'include'),
     exclude: rowsOfIds(ids.exclude, samples, rows, 'exclude'),
   };

@@ -34,6 +34,7 @@ export function runSection(run: RunFacts, engine: EngineReport): Html {
   )}<tr class="total"><th scope="row">total</th><td>${formatSeconds(total)}</td><td></td></tr></tbody></table></div>
 <div><h3>Selection engine</h3>${factTable([
     ['engine', engine.name],
+    ['why', engine.why],
     ['instructions', engine.simd],
     ['threads', formatCount(engine.threads)],
     ['seconds', formatSeconds(engine.seconds)],

@@ -48,6 +48,7 @@ export function naivePartition(
     binCount,
     engine: {
       name: 'naive',
+      why: 'asked for',
       simd: 'scalar',
       threads: 1,
       seconds,

@@ -23,12 +23,15 @@ export interface Partition {
 
 /** How the native engine worked. */
 export interface EngineReport {
-  readonly name: string;
-  /** `avx512` | `avx2` | `neon` | `scalar`. */
+  /** Which engine ran. */
+  readonly name: 'lazy' | 'gram' | 'sweep' | 'naive';
+  /** Why that one, or what it measured about the data. */
+  readonly why: string;
+  /** `amx` | `avx512vnni` | `avx512` | `avx2` | `neon` | `scalar`. */
   readonly simd: string;
   readonly threads: number;
   readonly seconds: number;
-  /** Inner products x.v evaluated in float32 over the whole run. */
+  /** Inner products of length d over the whole run: in float32, or of int8 rows with int16 vectors. */
   readonly dotProducts: number;
   /** How often float64 had to decide between candidates, and how often exact integers had to. */
   readonly float64Decisions: number;

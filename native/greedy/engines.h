@@ -11,8 +11,14 @@ namespace coregain {
 // Every step evaluates every point that is left, in float32. O(N^2 d) whatever the data, no memory beside the points.
 Partition sweep(const Problem& problem, const Points& points, ThreadPool& pool, Control& control);
 
-// Certified lazy evaluation. `everything` keeps all points in the window from the start and may hold the inner products
-// of all pairs: the Gram engine.
-Partition lazy(const Problem& problem, const Points& points, ThreadPool& pool, Control& control, bool everything);
+// How the sets of the lazy engine are nested.
+struct Nest {
+  size_t depth = 0;         // levels outside the window, 0 = by the number of points
+  double smallest = 64;     // points of a set
+  bool everything = false;  // the Gram engine: all points stay in the window, with room for the products of all pairs
+};
+
+// Certified lazy evaluation.
+Partition lazy(const Problem& problem, const Points& points, ThreadPool& pool, Control& control, const Nest& nest);
 
 }  // namespace coregain

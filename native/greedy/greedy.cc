@@ -1,5 +1,7 @@
 // greedy_bins: checks the problem, prepares the points, chooses the engine.
 #include <chrono>
+#include <cstdio>
+#include <new>
 
 #include "core/cpu.h"
 #include "core/error.h"
@@ -10,6 +12,39 @@
 
 namespace coregain {
 
+namespace {
+
+std::string gigabytes(double bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f GB", bytes / 1e9);
+  return text;
+}
+
+Partition run(const Problem& problem, const Points& points, ThreadPool& pool, Control& control) {
+  if (problem.engine == Engine::kSweep) return sweep(problem, points, pool, control);
+  if (problem.engine == Engine::kLazy) return lazy(problem, points, pool, control, {});
+  if (problem.engine == Engine::kGram) {
+    const auto n = static_cast<double>(points.first.size());
+    const size_t memory = problem.memory > 0 ? problem.memory : physical_memory() / 4;
+    if (4 * n * n > static_cast<double>(memory))
+      throw Error("ERR_MEMORY", "The inner products of all pairs of " + std::to_string(points.first.size()) +
+                                    " rows take " + gigabytes(4 * n * n) + ", and " +
+                                    gigabytes(static_cast<double>(memory)) +
+                                    " are allowed, a quarter of this machine's memory. Use the engine \"lazy\".");
+    return lazy(problem, points, pool, control, {.everything = true});
+  }
+  try {
+    return lazy(problem, points, pool, control, {});
+  } catch (const std::bad_alloc&) {
+    control.done(0);
+    Partition out = sweep(problem, points, pool, control);
+    out.why = "the memory for an 8-bit copy of the rows was not to be had";
+    return out;
+  }
+}
+
+}  // namespace
+
 Partition greedy_bins(const Problem& problem, Control& control) {
   if (problem.bins < 1 || problem.bins > problem.x.rows || problem.x.cols < 1)
     throw Error("ERR_BINS", "Cannot make " + std::to_string(problem.bins) + " bins of " +
@@ -19,11 +54,8 @@ Partition greedy_bins(const Problem& problem, Control& control) {
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(problem.threads);
   const Points points(problem, pool, control);
-  Partition out;
-  if (problem.engine == Engine::kSweep)
-    out = sweep(problem, points, pool, control);
-  else
-    out = lazy(problem, points, pool, control, problem.engine == Engine::kGram);
+  Partition out = run(problem, points, pool, control);
+  if (problem.engine != Engine::kAuto) out.why = "asked for";
   out.threads = pool.size();
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;

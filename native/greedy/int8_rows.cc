@@ -7,8 +7,8 @@
 namespace coregain {
 namespace {
 
-constexpr double kUp = 1 + 0x1p-20;         // more than the roundings of a norm, one more to spare
-constexpr double kKernel = 0x1p-21;         // Int8Kernel's error and one more float32 rounding, per |row| |vector|
+constexpr double kUp = 1 + 0x1p-20;  // more than the roundings of a norm, one more to spare
+constexpr double kKernel = 0x1p-21;  // Int8Kernel's error and one more float32 rounding, per |row| |vector|
 // What kernels may read at a time: Int8Kernel::kRows, ScoresKernel::kBlock.
 constexpr size_t kPadding = 32;
 constexpr size_t kSampledRows = 4096;
@@ -96,8 +96,7 @@ Int8Rows Quantiser::rows(ThreadPool& pool, const Control& control) const {
       const double top = vectors_.largest(y.data(), narrow.data(), d, &square);
       const float s = static_cast<float>(top / 127 * kUp);
       const double inverse = s > 1e-30F ? 1 / static_cast<double>(s) : 0;
-      const double rest =
-          vectors_.round8(y.data(), narrow.data(), inverse, static_cast<double>(s), d, to, &kept);
+      const double rest = vectors_.round8(y.data(), narrow.data(), inverse, static_cast<double>(s), d, to, &kept);
       std::memset(to + d, 0, stride_ - d);
       out.scale[i] = inverse > 0 ? s : 0;
       out.residual[i] = float_above(std::sqrt(rest) + 0x1p-45 * std::sqrt(square));

@@ -34,11 +34,11 @@ struct Int8Rows {
   void move(size_t from, size_t to);
 
   size_t stride = 0;
-  Buffer<int8_t> values;         // q [rows rounded up to what kernels take at a time, stride]
-  std::vector<int32_t> row;      // of the matrix: the first of its chain that is in no bin yet, -1 for none
-  Buffer<float> scale;           // s
-  Buffer<float> residual;        // >= |e|
-  Buffer<float> magnitude;       // >= |s q|
+  Buffer<int8_t> values;     // q [rows rounded up to what kernels take at a time, stride]
+  std::vector<int32_t> row;  // of the matrix: the first of its chain that is in no bin yet, -1 for none
+  Buffer<float> scale;       // s
+  Buffer<float> residual;    // >= |e|
+  Buffer<float> magnitude;   // >= |s q|
 
   // Room for that many rows, with undefined contents.
   void reserve(size_t rows);

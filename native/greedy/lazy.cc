@@ -1,4 +1,5 @@
-// Certified lazy evaluation: exact, and most points are looked at once in many steps. docs/exact-order.md has the proof.
+// Certified lazy evaluation: exact, and most points are looked at once in many steps. docs/exact-order.md has the
+// proof.
 //
 //   level 0        all points; a pass over a level gives each of its points an interval
 //   level 1, ...   those that may win soon; what a level leaves out is bounded by its buckets, and when these reach the
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 
 #include "core/cpu.h"
@@ -21,8 +23,7 @@ namespace {
 
 constexpr double kLowest = -std::numeric_limits<double>::infinity();
 constexpr double kUp = 1 + 0x1p-20;
-constexpr double kSmallest = 64;  // rows of a set
-constexpr double kMemory = 0.8;   // weight of the rounds before
+constexpr double kMemory = 0.8;  // weight of the rounds before
 // How much longer than a pass the time to the next should be: measured, between 1 and 2 it matters little.
 constexpr double kBalance = 1.4;
 
@@ -33,8 +34,8 @@ double now() {
 // How long the last pass of a level lasted, and how large the set that it keeps should be.
 struct Round {
   double target = 0;
-  double cost = 0;   // seconds of the pass
-  double began = 0;  // when it ended
+  double cost = 0;              // seconds of the pass
+  double began = 0;             // when it ended
   double costs = 0, inner = 0;  // seconds of passes and between them, lately
   size_t steps = 0;
   double da = 0, dw = 0;  // how far a and w had moved when the round before ended
@@ -43,29 +44,31 @@ struct Round {
 
 class Lazy {
  public:
-  Lazy(const Problem& problem, const Points& points, ThreadPool& pool, Control& control, bool everything)
+  Lazy(const Problem& problem, const Points& points, ThreadPool& pool, Control& control, const Nest& nest)
       : problem_(problem),
         control_(control),
         dot_(dot_kernel(problem.simd)),
         pool_(pool),
         points_(points),
-        everything_(everything),
+        nest_(nest),
         objective_(points, dot_, vectors_kernel(problem.simd)),
         vectors_(vectors_kernel(problem.simd)),
         quantiser_(points, vectors_),
-        tools_{points, quantiser_, objective_, int8_kernel(problem.simd), scores_kernel(problem.simd), vectors_, pool, control},
+        tools_{points,   quantiser_, objective_, int8_kernel(problem.simd), scores_kernel(problem.simd),
+               vectors_, pool,       control},
         window_(tools_),
         scratch_(points.d),
         taken_(points.n, 0) {
     const auto n = static_cast<double>(points.first.size());
-    const size_t depth = everything || n < 2000 ? 1 : n < 50000 ? 2 : 3;
+    const size_t by_size = n < 2000 ? 1 : n < 50000 ? 2 : 3;
+    const size_t depth = nest.everything ? 1 : nest.depth > 0 ? nest.depth : by_size;
     levels_.reserve(depth);
     levels_.emplace_back(tools_, quantiser_.rows(pool, control));
     while (levels_.size() < depth) levels_.emplace_back(tools_);
     rounds_.resize(depth);
     lists_.resize(depth);
     for (size_t k = 0; k < depth; ++k)
-      rounds_[k].target = n * std::pow(256 / n, static_cast<double>(k + 1) / static_cast<double>(depth));
+      rounds_[k].target = n * std::pow(4 * nest.smallest / n, static_cast<double>(k + 1) / static_cast<double>(depth));
     const double input = static_cast<double>(points.n * points.d) * (points.x.is_double ? 8 : 4);
     small_memory_ = static_cast<size_t>(std::max(16e6, 0.1 * input));
   }
@@ -78,6 +81,7 @@ class Lazy {
       for (size_t left = bin_size(problem_, bin); left > 0; --left) {
         const size_t at = best();
         const auto row = static_cast<size_t>(window_.row(at));
+        whole_steps_ += rounds_[0].whole ? 1 : 0;
         out_.gains.push_back(objective_.gain(row, scratch_.data()));
         out_.order.push_back(static_cast<int32_t>(row));
         out_.bins[row] = static_cast<int32_t>(bin);
@@ -91,6 +95,13 @@ class Lazy {
       }
     }
     out_.dot_products += window_.products();
+    out_.engine = nest_.everything ? "gram" : "lazy";
+    const auto steps = static_cast<double>(out_.order.size());
+    char why[160];
+    std::snprintf(why, sizeof why,
+                  "%.0f inner products a step; all points had to be kept up to date in %.0f %% of them",
+                  static_cast<double>(out_.dot_products) / steps, 100 * static_cast<double>(whole_steps_) / steps);
+    out_.why = why;
     out_.simd = tools_.int8.name;
     return std::move(out_);
   }
@@ -209,7 +220,7 @@ class Lazy {
     for (; k < levels_.size(); ++k) {
       Level& level = levels_[k];
       Round& round = rounds_[k];
-      round.whole = everything_ || round.target >= static_cast<double>(level.alive());
+      round.whole = nest_.everything || round.target >= static_cast<double>(level.alive());
       // most of the doubt may be the estimate's
       if (fresh || static_cast<double>(level.contenders()) > 64 + round.target / 2) {
         level.take_base();
@@ -222,7 +233,7 @@ class Lazy {
       if (!round.whole) level.part(std::min(round.target, most), 0.8 * round.da, 0.8 * round.dw, lists_[k]);
       const bool last = round.whole || k + 1 == levels_.size();
       if (last)
-        window_.open(level, round.whole ? nullptr : &lists_[k], everything_ ? memory() : small_memory_);
+        window_.open(level, round.whole ? nullptr : &lists_[k], nest_.everything ? memory() : small_memory_);
       else
         levels_[k + 1].gather(level, lists_[k]);
       round.began = now();
@@ -247,7 +258,8 @@ class Lazy {
     round.dw = drift(levels_[k]);
     round.costs = kMemory * round.costs + round.cost;
     round.inner = kMemory * round.inner + std::max(1e-7, now() - round.began);
-    round.target = std::max(kSmallest, round.target * std::clamp(std::pow(kBalance * round.costs / round.inner, 0.35), 0.8, 1.25));
+    round.target = std::max(nest_.smallest,
+                            round.target * std::clamp(std::pow(kBalance * round.costs / round.inner, 0.35), 0.8, 1.25));
   }
 
   size_t memory() const { return problem_.memory > 0 ? problem_.memory : physical_memory() / 4; }
@@ -257,7 +269,7 @@ class Lazy {
   const DotKernel& dot_;
   ThreadPool& pool_;
   const Points& points_;
-  const bool everything_;
+  const Nest nest_;
   Objective objective_;
   const VectorsKernel& vectors_;
   Quantiser quantiser_;
@@ -271,6 +283,7 @@ class Lazy {
 
   std::vector<double> scratch_;  // [d]
   std::vector<uint8_t> taken_;   // [N]
+  size_t whole_steps_ = 0;
   size_t small_memory_;
   std::vector<size_t> found_, decide_;
   std::vector<Bounds> bounds_;
@@ -279,8 +292,8 @@ class Lazy {
 
 }  // namespace
 
-Partition lazy(const Problem& problem, const Points& points, ThreadPool& pool, Control& control, bool everything) {
-  return Lazy(problem, points, pool, control, everything).run();
+Partition lazy(const Problem& problem, const Points& points, ThreadPool& pool, Control& control, const Nest& nest) {
+  return Lazy(problem, points, pool, control, nest).run();
 }
 
 }  // namespace coregain

@@ -1,6 +1,6 @@
-// One of the nested sets of the lazy engine: all points, those that may win soon, those that may win sooner. A pass gives
-// every point of the set an interval for its score; `part` then keeps the best as the next set and leaves one bound for
-// each bucket of the others.
+// One of the nested sets of the lazy engine: all points, those that may win soon, those that may win sooner. A pass
+// gives every point of the set an interval for its score; `part` then keeps the best as the next set and leaves one
+// bound for each bucket of the others.
 #pragma once
 
 #include <cstdint>
@@ -55,8 +55,8 @@ class Level {
 
   // Rows that can still win by what the last pass knows.
   size_t contenders() const;
-  // Parts the rows by upper bound + da q + 2 dw radius: about `target` of the best, and all that can win now, are listed
-  // in `inside`, the others go to `outsiders`.
+  // Parts the rows by upper bound + da q + 2 dw radius: about `target` of the best, and all that can win now, are
+  // listed in `inside`, the others go to `outsiders`.
   void part(double target, double da, double dw, std::vector<int32_t>& inside);
 
   // The row at i is in a bin; next is the row that takes its place, -1 for none.

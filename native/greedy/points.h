@@ -38,11 +38,11 @@ struct Points {
   int bits = 0;  // what an exact w needs: greedy/objective.h
 
   int scale = 0;
-  double f = 1;                // 2^-scale
-  std::vector<double> origin;  // o [d], a multiple of 2^unit
+  double f = 1;                  // 2^-scale
+  std::vector<double> origin;    // o [d], a multiple of 2^unit
   std::vector<double> origin_f;  // f o
-  double origin_norm = 0;      // >= |f o|
-  FixedVector total;           // sum of y over all points, exact
+  double origin_norm = 0;        // >= |f o|
+  FixedVector total;             // sum of y over all points, exact
 
   // q [N]: |f y|^2; cosine: -2 u.o. The part of the score that a = 2k - M multiplies.
   std::vector<double> q;

@@ -17,7 +17,8 @@ enum class Gain { kSquaredEuclidean, kCosine };
 // kSpread: every point lands in a bin, the first N mod m bins get one more. kDrop: m bins of floor(N / m) points.
 enum class Remainder { kSpread, kDrop };
 
-// kAuto: lazy, and sweep where lazy cannot pay (docs/engine.md). The order is the same for all.
+// kAuto: lazy, which measures itself as it goes (docs/engine.md); sweep where there is no memory for it. The order is
+// the same for all.
 enum class Engine { kAuto, kLazy, kGram, kSweep };
 
 struct Problem {
@@ -54,7 +55,7 @@ struct Partition {
 // The exact greedy partition. Its order is that of real arithmetic with ties to the lowest row (docs/exact-order.md),
 // hence the same for every number of threads and SIMD level. Control: done = points placed.
 // Throws Error: ERR_NOT_FINITE (with the first row that has a NaN or an infinity), ERR_BINS unless 1 <= bins <= N and
-// d >= 1, ERR_SIMD, ERR_CANCELLED.
+// d >= 1, ERR_SIMD, ERR_MEMORY for kGram, ERR_CANCELLED.
 Partition greedy_bins(const Problem& problem, Control& control);
 
 }  // namespace coregain

@@ -54,6 +54,7 @@ class Sweep {
         control_.done(out_.order.size());
       }
     }
+    out_.engine = "sweep";
     out_.simd = kernel_.name;
     return std::move(out_);
   }
@@ -117,8 +118,8 @@ class Sweep {
   std::vector<Share> shares_;
   std::vector<size_t> candidates_;
   std::vector<double> scratch_;  // [d]
-  std::vector<int32_t> alive_;  // the first row of each chain of equal rows that is not yet in a bin
-  std::vector<uint8_t> taken_;  // [N]
+  std::vector<int32_t> alive_;   // the first row of each chain of equal rows that is not yet in a bin
+  std::vector<uint8_t> taken_;   // [N]
 };
 
 }  // namespace

@@ -68,7 +68,8 @@ void Window::open(const Level& level, const std::vector<int32_t>* list, size_t m
   column_.assign(padded_, -1);
   used_ = 0;
   const size_t column = padded_ * sizeof(float);
-  capacity_ = std::max(kSmallestBatch, std::min(round_up(memory / column, kSmallestBatch), round_up(n_, kSmallestBatch)));
+  capacity_ =
+      std::max(kSmallestBatch, std::min(round_up(memory / column, kSmallestBatch), round_up(n_, kSmallestBatch)));
   batch_ = std::min(batch_, capacity_);
   seal();
   if (const size_t best = top(); best < n_) compute_columns(best);
@@ -178,7 +179,7 @@ void Window::choose(size_t i, bool stays) {
   tools_.pool.run([&](unsigned t) {
     const size_t begin = blocks * t / tools_.pool.size() * kBlock, end = blocks * (t + 1) / tools_.pool.size() * kBlock;
     tools_.scores.update(score_.data() + begin, twice_q_.data() + begin, products + begin, factor, end - begin,
-                   block_score_.data() + begin / kBlock);
+                         block_score_.data() + begin / kBlock);
   });
 }
 
@@ -212,7 +213,8 @@ void Window::compute_columns(size_t chosen) {
   for (size_t b = 0; b < block_score_.size(); ++b) {
     if (block_score_[b] < threshold) continue;
     for (size_t i = b * kBlock; i < std::min(n_, (b + 1) * kBlock); ++i)
-      if (score_[i] >= threshold && score_[i] != kLowest && column_[i] < 0 && i != chosen) best.emplace_back(-score_[i], i);
+      if (score_[i] >= threshold && score_[i] != kLowest && column_[i] < 0 && i != chosen)
+        best.emplace_back(-score_[i], i);
   }
   const size_t wanted = std::min(batch_ - 1, best.size());
   if (wanted < best.size()) std::nth_element(best.begin(), best.begin() + static_cast<ptrdiff_t>(wanted), best.end());

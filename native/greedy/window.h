@@ -1,9 +1,9 @@
 // The points that can win the next steps, with scores that are kept up to date at every step.
 //
-// A step that chooses p changes the score of row i by 2 q_i - 4 y_i.y_p. The products with p of all rows of the window, a
-// column, come from int8 arithmetic (greedy/int8_rows.h), many columns in one pass, computed ahead for the rows that are
-// likely to be chosen next. The error of the estimate grows with the distance that w has moved since the scores were
-// last taken from float32 (the base), not with the number of steps.
+// A step that chooses p changes the score of row i by 2 q_i - 4 y_i.y_p. The products with p of all rows of the window,
+// a column, come from int8 arithmetic (greedy/int8_rows.h), many columns in one pass, computed ahead for the rows that
+// are likely to be chosen next. The error of the estimate grows with the distance that w has moved since the scores
+// were last taken from float32 (the base), not with the number of steps.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Compiled once per instruction set, with COREGAIN_INT8 (name of the kernel), COREGAIN_NAME and these primitives defined:
-// Sums (int32 lanes), Row (kWidth int8 widened to int16), Vector (kWidth int16), load_row, load_vector, and
+// Compiled once per instruction set, with COREGAIN_INT8 (name of the kernel), COREGAIN_NAME and these primitives
+// defined: Sums (int32 lanes), Row (kWidth int8 widened to int16), Vector (kWidth int16), load_row, load_vector, and
 // multiply_add, which adds the products of neighbours to the lanes. No standard templates here: see dot.inl.
 //
 // A lane takes at most 2 * 127 * 32767 < 2^23 a step, so kChunk / kWidth <= 256 steps stay below 2^31.

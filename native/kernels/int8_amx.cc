@@ -13,7 +13,7 @@ extern const Int8Kernel int8_vnni;
 namespace {
 
 constexpr size_t kTile = 16;
-constexpr size_t kBytes = 64;             // columns of one step
+constexpr size_t kBytes = 64;              // columns of one step
 constexpr size_t kPlane = kTile * kBytes;  // bytes of one tile
 // A lane takes at most 64 * 127 * 255 < 2^21 a step.
 constexpr size_t kChunk = 1000 * kBytes;
@@ -63,8 +63,8 @@ void pack(const int16_t* from, size_t vectors, size_t stride, int16_t* to) {
       for (size_t c = 0; c < kTile; ++c) {
         const int16_t* at = from + (v + c) * stride + j;
         const __m512i first = _mm512_loadu_si512(at), second = _mm512_loadu_si512(at + kBytes / 2);
-        const __m512i low = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(first)),
-                                               _mm512_cvtepi16_epi8(second), 1);
+        const __m512i low =
+            _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(first)), _mm512_cvtepi16_epi8(second), 1);
         const __m512i high =
             _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(_mm512_srai_epi16(first, 8))),
                                _mm512_cvtepi16_epi8(_mm512_srai_epi16(second, 8)), 1);

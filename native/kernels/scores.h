@@ -10,9 +10,9 @@ namespace coregain {
 struct Estimate {
   const double *base_score, *q;
   const float *scale, *products, *base_error, *residual, *magnitude, *radius;
-  double da, factor, distance, loose;                 // factor: of scale * products
-  double roundoff_q, roundoff_radius, roundoff;       // see Objective::Roundoff
-  double *score, *high;                               // out: base_score + da q + factor scale products; plus its error
+  double da, factor, distance, loose;            // factor: of scale * products
+  double roundoff_q, roundoff_radius, roundoff;  // see Objective::Roundoff
+  double *score, *high;                          // out: base_score + da q + factor scale products; plus its error
 };
 
 struct ScoresKernel {

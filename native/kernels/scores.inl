@@ -1,5 +1,5 @@
-// Compiled once per instruction set, with COREGAIN_DOUBLES (lanes of a register) and COREGAIN_SCORES defined. No standard
-// templates here: see dot.inl.
+// Compiled once per instruction set, with COREGAIN_DOUBLES (lanes of a register) and COREGAIN_SCORES defined. No
+// standard templates here: see dot.inl.
 #include "kernels/scores.h"
 
 namespace coregain {
@@ -64,8 +64,8 @@ double estimate(const Estimate& rows, size_t n) {
     const double q = rows.q[i];
     const double score = rows.base_score[i] + q * rows.da +
                          static_cast<double>(rows.scale[i]) * static_cast<double>(rows.products[i]) * rows.factor;
-    const double error = error_of<double>(rows, rows.base_error[i], rows.residual[i], rows.magnitude[i],
-                                          q < 0 ? -q : q, rows.radius[i]);
+    const double error =
+        error_of<double>(rows, rows.base_error[i], rows.residual[i], rows.magnitude[i], q < 0 ? -q : q, rows.radius[i]);
     rows.score[i] = score;
     rows.high[i] = score + error;
     best = best > score - error ? best : score - error;

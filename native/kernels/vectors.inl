@@ -1,5 +1,5 @@
-// Compiled once per instruction set, with COREGAIN_DOUBLES (lanes of a register) and COREGAIN_VECTORS defined. No standard
-// templates here: see dot.inl.
+// Compiled once per instruction set, with COREGAIN_DOUBLES (lanes of a register) and COREGAIN_VECTORS defined. No
+// standard templates here: see dot.inl.
 #include "kernels/vectors.h"
 
 namespace coregain {

@@ -53,6 +53,8 @@ struct GreedyJob {
     out.Set("order", to_array<Napi::Int32Array>(env, result.order));
     out.Set("bins", to_array<Napi::Int32Array>(env, result.bins));
     out.Set("gains", to_array<Napi::Float64Array>(env, result.gains));
+    out.Set("name", result.engine);
+    out.Set("why", result.why);
     out.Set("simd", result.simd);
     out.Set("threads", result.threads);
     out.Set("seconds", result.seconds);
@@ -108,6 +110,11 @@ Napi::Value start_greedy(const Napi::CallbackInfo& info, Jobs& jobs) {
   problem.bins = static_cast<size_t>(std::max<int64_t>(0, job.Get("bins").ToNumber().Int64Value()));
   if (job.Get("gain").ToString().Utf8Value() == "cosine") problem.gain = Gain::kCosine;
   if (job.Get("remainder").ToString().Utf8Value() == "drop") problem.remainder = Remainder::kDrop;
+  const std::string engine = job.Get("engine").ToString().Utf8Value();
+  problem.engine = engine == "lazy"    ? Engine::kLazy
+                   : engine == "gram"  ? Engine::kGram
+                   : engine == "sweep" ? Engine::kSweep
+                                       : Engine::kAuto;
   problem.threads = job.Get("threads").ToNumber().Uint32Value();
   problem.simd = job.Get("simd").ToString().Utf8Value();
   return jobs.start(env, {

@@ -11,7 +11,10 @@
 
 #include "check.h"
 #include "core/cpu.h"
+#include "core/thread_pool.h"
+#include "greedy/engines.h"
 #include "greedy/naive.h"
+#include "greedy/points.h"
 #include "greedy/problem.h"
 
 namespace coregain {
@@ -95,9 +98,25 @@ void expect_same(const Partition& got, const Partition& want, const std::string&
   if (got.order != want.order || got.bins != want.bins) check::fail(__FILE__, __LINE__, "order differs: " + what);
 }
 
+// Sets so small that every rule of the lazy engine meets a few dozen points.
+Partition run_nested(const Problem& problem, size_t depth) {
+  const StandardArithmetic standard;
+  Control control;
+  ThreadPool pool(problem.threads);
+  const Points points(problem, pool, control);
+  return lazy(problem, points, pool, control, {.depth = depth, .smallest = 2});
+}
+
 void compare_with_oracle(const std::string& kind, Problem p) {
   const Partition want = oracle(p);
   Partition first;
+  p.threads = 2;
+  for (const size_t depth : {1, 2, 3}) expect_same(run_nested(p, depth), want, "nested: " + describe(kind, p));
+  for (const Engine engine : {Engine::kSweep, Engine::kGram}) {
+    p.engine = engine;
+    expect_same(run(p), want, (engine == Engine::kGram ? "gram: " : "sweep: ") + describe(kind, p));
+  }
+  p.engine = Engine::kLazy;
   for (const std::string& level : simd_levels()) {
     for (const unsigned threads : {1U, 2U, 7U}) {
       if (threads > 1 && level != simd_levels().front()) continue;
@@ -165,7 +184,9 @@ TEST("random shapes and kinds: the order is the oracle's") {
     p.threads = 1 + static_cast<unsigned>(random.below(3));
     const std::vector<std::string> levels = simd_levels();
     p.simd = levels[random.below(levels.size())];
-    expect_same(run(p), oracle(p), "trial " + std::to_string(trial) + ": " + describe(kind, p));
+    const Partition want = oracle(p);
+    expect_same(run(p), want, "trial " + std::to_string(trial) + ": " + describe(kind, p));
+    expect_same(run_nested(p, 1 + random.below(4)), want, "nested trial " + std::to_string(trial));
   }
 }
 
@@ -202,7 +223,7 @@ TEST("larger data: the float64 twin where gaps are clear, and the same bits for 
           p.simd = level;
           p.threads = threads;
           const Partition got = run(p);
-          EXPECT(got.simd == level && got.threads == threads);
+          EXPECT(got.engine == "lazy" && got.simd == level && got.threads == threads);
           if (first.order.empty()) first = got;
           expect_same(got, first, describe(kind, p));
           EXPECT(got.gains == first.gains);
@@ -216,6 +237,80 @@ TEST("larger data: the float64 twin where gaps are clear, and the same bits for 
         check::fail(__FILE__, __LINE__, "gains off by " + std::to_string(worst) + ": " + describe(kind, p));
     }
   }
+}
+
+TEST("sets within sets: the order of the sweep, through a = 0 and to the last point") {
+  Random random{12};
+  for (const std::string kind : {"isotropic", "mixture", "far mean", "duplicates", "unit sphere", "integer grid"}) {
+    for (const size_t bins : {size_t{1}, size_t{7}}) {
+      const size_t n = 2600, d = 24;
+      Data data(make(kind, n, d, random), n, d, bins == 7);
+      Problem& p = data.problem;
+      p.bins = bins;
+      p.threads = 2;
+      p.engine = Engine::kSweep;
+      const Partition want = run(p);
+      for (const Engine engine : {Engine::kLazy, Engine::kGram, Engine::kAuto}) {
+        p.engine = engine;
+        expect_same(run(p), want, describe(kind, p));
+      }
+      expect_same(run_nested(p, 3), want, "nested: " + describe(kind, p));
+    }
+  }
+}
+
+TEST("100,000 points: at sampled steps the chosen row is the best, derived anew") {
+  Random random{13};
+  for (const std::string kind : {"isotropic", "mixture", "unit sphere", "duplicates"}) {
+    const size_t n = 100000, d = 20;
+    const std::vector<double> x = make(kind, n, d, random);
+    Data data(x, n, d, true);
+    data.problem.bins = 10;
+    const Partition got = run(data.problem);
+    EXPECT(std::set<int32_t>(got.order.begin(), got.order.end()).size() == n);
+    std::vector<size_t> step_of(n);
+    for (size_t t = 0; t < n; ++t) step_of[static_cast<size_t>(got.order[t])] = t;
+    std::vector<size_t> samples = {0, 1, n / 10 - 1, n / 10, n / 2, n - n / 20, n - 2};
+    for (int s = 0; s < 25; ++s) samples.push_back(random.below(n));
+    for (const size_t t : samples) {
+      const size_t start = t / (n / 10) * (n / 10);
+      std::vector<long double> w(d, 0);
+      for (size_t i = 0; i < n; ++i) {
+        if (step_of[i] < start) continue;
+        const long double sign = step_of[i] < t ? 1 : -1;
+        for (size_t j = 0; j < d; ++j) w[j] += sign * static_cast<long double>(x[i * d + j]);
+      }
+      const long double a = 2 * static_cast<long double>(t - start) - static_cast<long double>(n - start);
+      const auto score = [&](size_t i) {
+        long double sum = 0;
+        for (size_t j = 0; j < d; ++j) {
+          const auto value = static_cast<long double>(x[i * d + j]);
+          sum += a * value * value - 2 * value * w[j];
+        }
+        return sum;
+      };
+      const auto chosen = static_cast<size_t>(got.order[t]);
+      const long double best = score(chosen), slack = 1e-12L * static_cast<long double>(n);
+      for (size_t i = 0; i < n; ++i) {
+        if (step_of[i] <= t) continue;
+        const long double other = score(i);
+        const bool lost = other > best + slack;
+        // an equal row that was chosen later must be a later row
+        const bool tie = other == best && i < chosen && std::equal(&x[i * d], &x[i * d] + d, &x[chosen * d]);
+        if (lost || tie) check::fail(__FILE__, __LINE__, kind + ", step " + std::to_string(t));
+      }
+    }
+  }
+}
+
+TEST("the Gram engine refuses what does not fit, and says what does") {
+  Random random{14};
+  Data data(make("isotropic", 100, 4, random), 100, 4, false);
+  data.problem.engine = Engine::kGram;
+  data.problem.memory = 39999;
+  EXPECT_THROWS(run(data.problem));
+  data.problem.memory = 40000;
+  EXPECT(run(data.problem).engine == "gram");
 }
 
 TEST("many columns: sums go on in float64 after each chunk") {

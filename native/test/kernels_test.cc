@@ -7,6 +7,9 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "kernels/dot.h"
+#include "kernels/int8.h"
+#include "kernels/scores.h"
+#include "kernels/vectors.h"
 
 namespace coregain {
 namespace {
@@ -16,7 +19,6 @@ TEST("inner products are within n u / (1 - n u) of the exact sum, for all length
   std::normal_distribution<float> normal;
   for (const std::string& level : simd_levels()) {
     const DotKernel& kernel = dot_kernel(level);
-    EXPECT(kernel.name == level);
     for (const size_t d : {1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 768, 4095, 4096, 4097, 20001}) {
       // rows end where their memory ends, so that the address sanitizer sees a read beyond
       std::vector<std::vector<float>> rows(DotKernel::kRows, std::vector<float>(d + 1));
@@ -62,9 +64,156 @@ TEST("inner products with integers are exact") {
   }
 }
 
+TEST("int8 products are within 2^-22 |row| |vector| of the exact sum, extreme values and many columns included") {
+  std::mt19937_64 random(2);
+  for (const std::string& level : simd_levels()) {
+    const Int8Kernel& kernel = int8_kernel(level);
+    EXPECT(kernel.name == level);
+    for (const size_t stride : {64, 128, 768, 4096, 4160, 66048}) {
+      for (const bool extreme : {false, true}) {
+        const size_t count = 48, vectors = 32, wanted = stride == 768 ? 19 : 32;
+        std::vector<int8_t> rows(count * stride);
+        std::vector<int16_t> v(vectors * stride), packed(vectors * stride);
+        for (int8_t& value : rows) value = static_cast<int8_t>(extreme ? -127 : static_cast<int>(random() % 255) - 127);
+        for (int16_t& value : v)
+          value = static_cast<int16_t>(extreme ? 32767 : static_cast<int>(random() % 65535) - 32767);
+        kernel.pack(v.data(), vectors, stride, packed.data());
+        std::vector<float> out(wanted * (count + 3), -1), single(count);
+        kernel.products(rows.data(), count, stride, packed.data(), wanted, out.data(), count + 3);
+        kernel.product(rows.data(), count, stride, v.data(), single.data());
+        for (size_t c = 0; c < wanted; ++c) {
+          for (size_t i = 0; i < count; ++i) {
+            int64_t exact = 0;
+            double row_square = 0, vector_square = 0;
+            for (size_t j = 0; j < stride; ++j) {
+              const int64_t a = rows[i * stride + j], b = v[c * stride + j];
+              exact += a * b;
+              row_square += static_cast<double>(a * a);
+              vector_square += static_cast<double>(b * b);
+            }
+            const double bound = 0x1p-22 * std::sqrt(row_square * vector_square);
+            EXPECT(std::abs(static_cast<double>(out[c * (count + 3) + i]) - static_cast<double>(exact)) <= bound);
+            if (c == 0) EXPECT(std::abs(static_cast<double>(single[i]) - static_cast<double>(exact)) <= bound);
+          }
+        }
+        EXPECT(out[count] == -1);  // nothing beyond the rows
+      }
+    }
+  }
+}
+
+TEST("scores move by 2 q - factor * product, and each block knows its largest; bounds of a pass hold") {
+  std::mt19937_64 random(3);
+  std::normal_distribution<double> normal;
+  constexpr size_t n = 96;
+  for (const std::string& level : simd_levels()) {
+    const ScoresKernel& kernel = scores_kernel(level);
+    std::vector<double> scores(n), before, twice_q(n), maxima(n / ScoresKernel::kBlock);
+    std::vector<float> products(n);
+    for (size_t i = 0; i < n; ++i) {
+      scores[i] = i == 40 ? -INFINITY : normal(random);
+      twice_q[i] = normal(random);
+      products[i] = static_cast<float>(normal(random));
+    }
+    before = scores;
+    kernel.update(scores.data(), twice_q.data(), products.data(), 3, n, maxima.data());
+    for (size_t b = 0; b < maxima.size(); ++b) {
+      double largest = -INFINITY;
+      for (size_t i = b * ScoresKernel::kBlock; i < (b + 1) * ScoresKernel::kBlock; ++i) {
+        const double expected = before[i] + twice_q[i] - 3 * static_cast<double>(products[i]);
+        EXPECT(i == 40 ? scores[i] == -INFINITY : std::abs(scores[i] - expected) < 1e-14);
+        largest = std::max(largest, scores[i]);
+      }
+      EXPECT(largest == maxima[b]);
+    }
+
+    std::vector<float> some(n, 0.5F);
+    std::vector<double> score(n), high(n);
+    const size_t odd = 91;  // no multiple of a register
+    const Estimate estimate = {.base_score = before.data(),
+                               .q = twice_q.data(),
+                               .scale = some.data(),
+                               .products = products.data(),
+                               .base_error = some.data(),
+                               .residual = some.data(),
+                               .magnitude = some.data(),
+                               .radius = some.data(),
+                               .da = 2,
+                               .factor = -3,
+                               .distance = 0.25,
+                               .loose = 0.125,
+                               .roundoff_q = 1e-3,
+                               .roundoff_radius = 1e-2,
+                               .roundoff = 1e-4,
+                               .score = score.data(),
+                               .high = high.data()};
+    const double low = kernel.estimate(estimate, odd);
+    double best = -INFINITY;
+    for (size_t i = 0; i < odd; ++i) {
+      if (i == 40) continue;
+      const double expected = before[i] + 2 * twice_q[i] - 1.5 * static_cast<double>(products[i]);
+      const double error = 0.5 + 0.125 + 0.0625 + 1e-3 * std::abs(twice_q[i]) + 5e-3 + 1e-4;
+      EXPECT(std::abs(score[i] - expected) < 1e-14);
+      EXPECT(high[i] >= expected + error && high[i] < expected + error * 1.001);
+      best = std::max(best, expected - error);
+    }
+    EXPECT(high[40] == -INFINITY);
+    EXPECT(low <= best && low > best - 0.01);
+  }
+}
+
+TEST("vector arithmetic agrees with plain loops, for all lengths") {
+  std::mt19937_64 random(4);
+  std::normal_distribution<double> normal;
+  for (const std::string& level : simd_levels()) {
+    const VectorsKernel& kernel = vectors_kernel(level);
+    for (const size_t d : {1, 2, 3, 8, 15, 16, 17, 33, 100}) {
+      std::vector<double> a(d), b(d), s(d), out(d);
+      std::vector<float> from(d), narrow(d);
+      double distance = 0, scaled = 0, product = 0, top = 0, square = 0;
+      for (size_t j = 0; j < d; ++j) {
+        a[j] = normal(random);
+        b[j] = normal(random);
+        s[j] = j % 2 == 0 ? 0.5 : 2;
+        from[j] = static_cast<float>(normal(random));
+        distance += (a[j] - b[j]) * (a[j] - b[j]);
+        scaled += s[j] * s[j] * (a[j] - b[j]) * (a[j] - b[j]);
+        product += a[j] * b[j];
+        top = std::max(top, std::abs(a[j] * s[j]));
+        square += a[j] * s[j] * a[j] * s[j];
+      }
+      const auto near = [](double got, double want) { return std::abs(got - want) <= 1e-12 * (1 + std::abs(want)); };
+      EXPECT(near(kernel.distance(a.data(), b.data(), d), distance));
+      EXPECT(near(kernel.scaled_distance(a.data(), b.data(), s.data(), d), scaled));
+      EXPECT(near(kernel.product(a.data(), b.data(), d), product));
+      double got_square = 0;
+      EXPECT(kernel.largest(a.data(), s.data(), d, &got_square) == top);
+      EXPECT(near(got_square, square));
+      kernel.centre(from.data(), b.data(), 0.5, d, out.data());
+      kernel.narrow(a.data(), 4, d, narrow.data());
+      const double scale = top / 100;
+      std::vector<int16_t> wide(d);
+      std::vector<int8_t> byte(d);
+      double kept = 0, want_kept = 0, want_rest = 0;
+      const double rest16 = kernel.round16(a.data(), s.data(), 1 / scale, scale, d, wide.data());
+      const double rest8 = kernel.round8(a.data(), s.data(), 1 / scale, scale, d, byte.data(), &kept);
+      for (size_t j = 0; j < d; ++j) {
+        EXPECT(near(out[j], static_cast<double>(from[j]) * 0.5 - b[j]));
+        EXPECT(narrow[j] == static_cast<float>(a[j] * 4));
+        EXPECT(wide[j] == static_cast<int16_t>(std::rint(a[j] * s[j] * (1 / scale))) && byte[j] == wide[j]);
+        want_kept += wide[j] * wide[j];
+        const double error = a[j] * s[j] - wide[j] * scale;
+        want_rest += error * error;
+      }
+      EXPECT(near(rest16, want_rest) && near(rest8, want_rest) && near(kept, want_kept));
+    }
+  }
+}
+
 TEST("a level that the machine lacks is refused") {
   EXPECT_THROWS(dot_kernel("sse9"));
-  EXPECT(dot_kernel("").name == simd_levels().front());
+  EXPECT_THROWS(int8_kernel("sse9"));
+  EXPECT(int8_kernel("").name == simd_levels().front());
 }
 
 }  // namespace
