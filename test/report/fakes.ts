@@ -12,7 +12,8 @@ export function partition(rowCount: number, binCount: number, dropped = 0): Part
     gains: Float64Array.from({ length: kept }, (_, i) => -1000 - 50 * binOf(i) + i),
     binCount,
     engine: {
-      name: 'sweep',
+      name: 'lazy',
+      why: 'asked for',
       simd: 'avx2',
       threads: 2,
       seconds: 0.5,

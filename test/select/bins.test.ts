@@ -191,7 +191,7 @@ describe('shape of the result', () => {
   test('reports progress, upwards, and once at the end', async () => {
     const seen: Progress[] = [];
     const matrix = cloud('isotropic', 1, 12_000, 64);
-    await partition(matrix, { bins: 10, threads: 1, onProgress: (progress) => seen.push(progress) });
+    await partition(matrix, { bins: 10, threads: 1, engine: 'sweep', onProgress: (progress) => seen.push(progress) });
     expect(seen.length).toBeGreaterThan(1);
     expect(seen.at(-1)).toEqual({ stage: 'select', done: 12_000, total: 12_000, unit: 'points' });
     expect(seen.filter(({ done }) => done === 12_000)).toHaveLength(1);

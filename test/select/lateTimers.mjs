@@ -18,7 +18,13 @@ const data = new Float32Array(kind === 'SharedArrayBuffer' ? new SharedArrayBuff
 let random = 1;
 for (let i = 0; i < data.length; i++) {
   random = (random * 48271) % 2147483647;
-  data[i] = random / 2147483647;
+  data[i] = random / 2147483647 - 0.5;
+}
+// On a sphere: what takes the engine longest.
+for (let row = 0; row < rows; row++) {
+  const values = data.subarray(row * cols, (row + 1) * cols);
+  const length = Math.hypot(...values);
+  for (let j = 0; j < cols; j++) values[j] /= length;
 }
 
 /** Milliseconds that the main thread has waited for a core so far. */
