@@ -131,18 +131,24 @@ FixedVector::FixedVector(size_t d, int unit, int bits)
 void FixedVector::add(const double* row, int64_t times) {
   if (narrow_) {
     // exact: the product is an integer that fits
-    const double units = std::ldexp(1.0, -unit_);
     if (limbs_ == 1) {
+      const double units = std::ldexp(1.0, -unit_);
       for (size_t j = 0; j < d_; ++j)
         data_[j] += static_cast<uint64_t>(static_cast<int64_t>(row[j] * units)) * static_cast<uint64_t>(times);
       return;
     }
+    constexpr uint64_t kImplicit = uint64_t{1} << 52;
     for (size_t j = 0; j < d_; ++j) {
+      const auto bits = std::bit_cast<uint64_t>(row[j]);
+      const auto field = static_cast<int>(bits >> 52 & 0x7ff);
+      if (bits << 1 == 0) continue;
+      const uint64_t magnitude = (bits & (kImplicit - 1)) | (field > 0 ? kImplicit : 0);
+      const __int128 mantissa = static_cast<__int128>(magnitude) * (bits >> 63 != 0 ? -times : times);
+      // the bits that a shift to the right drops are zero
+      const int shift = std::max(field, 1) - 1075 - unit_;
+      const __int128 addend = shift >= 0 ? mantissa << shift : mantissa >> -shift;
       uint64_t* limbs = data_.data() + 2 * j;
-      const double value = row[j] * units;
-      const __int128 addend =
-          std::abs(value) < 0x1p62 ? static_cast<__int128>(static_cast<int64_t>(value)) : static_cast<__int128>(value);
-      const Unsigned sum = static_cast<Unsigned>(two_limbs(limbs)) + static_cast<Unsigned>(addend * times);
+      const Unsigned sum = static_cast<Unsigned>(two_limbs(limbs)) + static_cast<Unsigned>(addend);
       limbs[0] = static_cast<uint64_t>(sum);
       limbs[1] = static_cast<uint64_t>(sum >> 64);
     }
