@@ -21,6 +21,7 @@ const PLACES = [
   'results.ts',
   'doctor.ts',
   'run.ts',
+  'bench',
   'index.ts',
   'cli',
 ];

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../errors.js';
 import { version } from '../version.js';
+import { addBench } from './bench.js';
 import { addCommonOptions } from './command.js';
 import { addDoctor } from './doctor.js';
 import { addEmbed } from './embed.js';
@@ -41,7 +42,7 @@ const program = new Command('coregain')
   .addHelpText('after', '\nStart with:\n  $ coregain run\n  $ coregain run --config coregain.yaml')
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'coregain: ')) })
   .exitOverride();
-for (const add of [addRun, addGenerate, addEmbed, addReduce, addSelect, addDoctor]) add(program);
+for (const add of [addRun, addGenerate, addEmbed, addReduce, addSelect, addBench, addDoctor]) add(program);
 addCommonOptions(program);
 
 try {

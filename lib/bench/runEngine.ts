@@ -1,0 +1,98 @@
+/**
+ * The process of one measurement of an engine, so that its peak memory is that run's alone:
+ *
+ *     node runEngine.js '<EngineTask as JSON>'
+ *
+ * writes the order (int64) and prints an `EngineRun`.
+ */
+import { readFileSync } from 'node:fs';
+import { readNpy, writeNpy } from '../formats/npy.js';
+import { native } from '../native.js';
+import { type PartitionOptions, partition } from '../select/bins.js';
+import type { Gain } from '../select/types.js';
+import { sweepShare } from './statistics.js';
+import type { EngineName, Run } from './types.js';
+
+export interface EngineTask {
+  readonly input: string;
+  /** Where the order goes. */
+  readonly order: string;
+  readonly engine: EngineName;
+  readonly bins: number;
+  readonly gain: Gain;
+  readonly threads: number;
+  readonly limitSeconds: number;
+  /** What to do with a sweep that would take longer than the limit. `always`: time a prefix whatever it would take. */
+  readonly prefix: 'never' | 'beyondLimit' | 'always';
+}
+
+export type EngineRun = Omit<Run, 'orderHash'>;
+
+const task = JSON.parse(process.argv[2]!) as EngineTask;
+native();
+const baselineBytes = process.memoryUsage.rss();
+const matrix = await readNpy(task.input);
+const points = matrix.rows - (matrix.rows % task.bins);
+
+const stop = new AbortController();
+const cpuBefore = process.cpuUsage();
+const start = performance.now();
+const options: PartitionOptions & { engine: EngineName } = {
+  bins: task.bins,
+  gain: task.gain,
+  // The baselines know no other, and every contestant has to do the same work.
+  remainder: 'drop',
+  threads: task.threads,
+  engine: task.engine,
+  signal: stop.signal,
+  ...(task.prefix !== 'never' && { onProgress: ({ done }) => stopEarly(done) }),
+};
+
+try {
+  const { order, engine } = await partition(matrix, options);
+  const [seconds, cpuSeconds] = elapsed();
+  const peakBytes = peak();
+  await writeNpy(task.order, { data: BigInt64Array.from(order, BigInt), shape: [order.length] });
+  print({ seconds, cpuSeconds, peakBytes, baselineBytes, engine });
+} catch (error) {
+  if (!stop.signal.aborted || error !== stop.signal.reason) throw error;
+  const { steps, seconds, cpuSeconds } = stop.signal.reason as Prefix;
+  const share = sweepShare(matrix.rows, points, steps);
+  const whole = { seconds: seconds / share, cpuSeconds: cpuSeconds / share };
+  print({ ...whole, peakBytes: peak(), baselineBytes, extrapolated: { seconds, steps } });
+}
+
+interface Prefix {
+  steps: number;
+  seconds: number;
+  cpuSeconds: number;
+}
+
+/** A tenth of the limit tells how long the whole takes; whoever reaches the limit all the same is stopped there. */
+function stopEarly(steps: number): void {
+  const [seconds, cpuSeconds] = elapsed();
+  if (steps === 0 || steps === points || stop.signal.aborted || seconds < task.limitSeconds / 10) return;
+  const whole = seconds / sweepShare(matrix.rows, points, steps);
+  if (task.prefix === 'always' || whole > task.limitSeconds || seconds > task.limitSeconds) {
+    stop.abort({ steps, seconds, cpuSeconds } satisfies Prefix);
+  }
+}
+
+function elapsed(): [seconds: number, cpuSeconds: number] {
+  const seconds = (performance.now() - start) / 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return [seconds, (user + system) / 1e6];
+}
+
+/** Linux counts the parent's memory before exec into `maxRSS`, but not into VmHWM. */
+function peak(): number {
+  try {
+    return 1024 * Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
+  } catch {
+    return process.resourceUsage().maxRSS * 1024;
+  }
+}
+
+function print(run: EngineRun): void {
+  console.log(JSON.stringify(run));
+}
