@@ -18,6 +18,7 @@ const RULES = `
 .series-key b{font-weight:620}.series-key span{color:var(--muted)}
 .stroke{display:inline-block;width:20px;height:3px;border-radius:2px;margin-right:8px;vertical-align:3px;print-color-adjust:exact}
 .stroke.thin{height:1px;vertical-align:4px}
+main,header,footer{max-width:1240px}
 .scroll{max-height:none}
 .numbers td,.numbers th{white-space:nowrap;overflow-wrap:normal;padding-right:18px}
 .numbers td:last-child,.numbers thead th:last-child{text-align:left}

@@ -1,4 +1,5 @@
 /** The order of measurements: contestants take turns, one at a time, and must agree. */
+import { totalmem } from 'node:os';
 import { CoregainError } from '../errors.js';
 import type { JobOptions } from '../progress.js';
 import type { Bed, Measured } from './measure.js';
@@ -28,6 +29,7 @@ export async function measureAll(plan: Plan, bed: Bed, { signal, onProgress }: J
   const notes = remarks();
   const failures = remarks();
   const total = plan.cells.length * plan.contestants.length * plan.repeats;
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
   let done = 0;
 
   for (const cell of plan.cells) {
@@ -35,13 +37,9 @@ export async function measureAll(plan: Plan, bed: Bed, { signal, onProgress }: J
     const running = new Set<Runs>(plan.contestants.map((contestant) => ({ ...cell, ...contestant, runs: [] })));
     all.push(...running);
     for (const entry of running) {
-      if (entry.name !== 'paper') continue;
-      const why =
-        cell.rows > PAPER_MAX_ROWS
-          ? `its memory is a multiple of N x N, so it is run up to N = ${PAPER_MAX_ROWS}`
-          : plan.gain !== 'cosine' && 'it is for the cosine gain only';
-      if (!why) continue;
-      notes.add(`paper was not run: ${why}`, here);
+      const why = impossible(entry, plan, memory);
+      if (why === undefined) continue;
+      notes.add(`${entry.name} was not run: ${why}`, here);
       running.delete(entry);
     }
     done += (plan.contestants.length - running.size) * plan.repeats;
@@ -91,6 +89,16 @@ export async function measureAll(plan: Plan, bed: Bed, { signal, onProgress }: J
     }
   }
   return { all: all.filter(({ runs }) => runs.length > 0), notes: notes.lines(), failures: failures.lines() };
+}
+
+/** Why a contestant need not be tried on N rows. `memory` in bytes. */
+function impossible({ name, rows }: Runs, { gain }: Plan, memory: number): string | undefined {
+  if (name === 'paper' && gain !== 'cosine') return 'it is for the cosine gain only';
+  if (name === 'paper' && rows > PAPER_MAX_ROWS) {
+    return `its memory is a multiple of N x N, so it is run up to N = ${PAPER_MAX_ROWS}`;
+  }
+  if (name === 'gram' && rows * rows * 4 > memory / 2) return 'N x N float32 do not fit half of the memory';
+  return undefined;
 }
 
 interface Remarks {

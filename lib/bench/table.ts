@@ -12,6 +12,7 @@ export const COLUMNS = [
   'vs sweep',
   'dots/step',
   'peak RSS',
+  'runtime + input',
   '/ input',
   'roofline',
   'order',
@@ -34,7 +35,8 @@ export function cellsOf(result: Result): string[] {
     mark + duration(cpuSeconds.median),
     speedup === undefined ? NONE : `${result.speedupExtrapolated ? '~' : ''}${digits(speedup)}x`,
     dotProductsPerStep === undefined ? NONE : formatCount(Math.round(dotProductsPerStep)),
-    `${formatCount(Math.round(result.peakBytes / 2 ** 20))} MiB`,
+    `${mebibytes(result.peakBytes)} MiB`,
+    `${mebibytes(result.baselineBytes)} + ${mebibytes(result.inputBytes)}`,
     digits(result.peakOverInput),
     rooflineShare === undefined ? NONE : `${digits(100 * rooflineShare)}%`,
     orderOf(result),
@@ -99,6 +101,10 @@ function orderOf({ runs, agreesUpTo }: Result): string {
 export function duration(seconds: number): string {
   if (seconds < 0.9995) return `${digits(seconds * 1000)} ms`;
   return formatSeconds(seconds);
+}
+
+function mebibytes(bytes: number): string {
+  return digits(bytes / 2 ** 20);
 }
 
 function digits(value: number): string {

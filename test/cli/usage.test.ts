@@ -6,7 +6,7 @@ import { coregain, filesIn, scratchFolder } from './coregain.js';
 
 const folder = scratchFolder();
 
-test.each(['run', 'generate', 'embed', 'reduce', 'select', 'doctor'])('%s --help shows an example', async (name) => {
+test.each(['run', 'generate', 'embed', 'reduce', 'select', 'bench', 'doctor'])('%s --help shows an example', async (name) => {
   const { status, stdout, stderr } = await coregain([name, '--help']);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toMatch(new RegExp(`\\n {2}\\$ coregain ${name}`));

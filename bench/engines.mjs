@@ -1,0 +1,68 @@
+/**
+ * The engines beside numpy and the paper's algorithm at the sizes that matter, through the code of `coregain bench`:
+ * N = 2k, 4k, 8k (the paper's algorithm goes no further), 10k to 100k, and 400k for the lazy engine alone.
+ *
+ *   node bench/engines.mjs                                   hours
+ *   node bench/engines.mjs --kinds real --dims 768 --limit 60
+ *
+ * Options: --kinds real,iso,mix,sph, --dims 768,1024, --parts small,middle,large, --threads 1,2, --repeats 3,
+ * --limit 120 (seconds: beyond it sweep and numpy are extrapolated, and marked), --python python3,
+ * --out bench/results/engines-<date>.json. The file is written anew after each part and kind, so that a stop loses
+ * only what was under way.
+ */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { bench } from '#lib/bench/bench.js';
+import { exponents } from '#lib/bench/summarize.js';
+import { benchLines } from '#lib/bench/table.js';
+
+const PARTS = {
+  small: { rows: [2000, 4000, 8000], engines: ['auto', 'lazy', 'gram', 'sweep'], baselines: ['numpy', 'paper'] },
+  middle: { rows: [10_000, 20_000, 50_000, 100_000], engines: ['auto', 'lazy', 'gram', 'sweep'], baselines: ['numpy'] },
+  large: { rows: [400_000], engines: ['lazy'], baselines: [] },
+};
+const date = new Date().toISOString().slice(0, 10);
+const { values } = parseArgs({
+  options: {
+    kinds: { type: 'string', default: 'real,iso,mix,sph' },
+    dims: { type: 'string', default: '768,1024' },
+    parts: { type: 'string', default: Object.keys(PARTS).join() },
+    threads: { type: 'string', default: '1,2' },
+    repeats: { type: 'string', default: '3' },
+    limit: { type: 'string', default: '120' },
+    python: { type: 'string', default: 'python3' },
+    out: { type: 'string', default: fileURLToPath(new URL(`results/engines-${date}.json`, import.meta.url)) },
+  },
+});
+const numbers = (list) => list.split(',').map(Number);
+
+let whole;
+for (const kind of values.kinds.split(',')) {
+  for (const part of values.parts.split(',')) {
+    if (!PARTS[part]) throw new RangeError(`--parts is a list of ${Object.keys(PARTS).join(', ')}, not ${part}.`);
+    const report = await bench({
+      ...PARTS[part],
+      kinds: [kind],
+      dims: numbers(values.dims),
+      threads: numbers(values.threads),
+      repeats: Number(values.repeats),
+      limitSeconds: Number(values.limit),
+      python: values.python,
+      onProgress: ({ done, total }) => console.error(`${kind} ${part}: ${done}/${total}`),
+    });
+    const results = [...(whole?.results ?? []), ...report.results];
+    whole = {
+      ...(whole ?? report),
+      results,
+      exponents: exponents(results),
+      notes: [...(whole?.notes ?? []), ...report.notes],
+      failures: [...(whole?.failures ?? []), ...report.failures],
+      // Roofline shares are of the bandwidth that was measured for their part.
+      parts: [...(whole?.parts ?? []), { kind, part, date: report.date, machine: report.machine }],
+    };
+    writeFileSync(values.out, `${JSON.stringify(whole, null, 1)}\n`);
+  }
+}
+console.log(benchLines(whole).join('\n'));
+console.log(`written to ${values.out}`);
