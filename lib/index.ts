@@ -49,6 +49,9 @@ export { type RunOptions, type RunResult, run } from './run.js';
 
 // Around it
 
+export { bench, writeBench } from './bench/bench.js';
+export type { BenchOptions } from './bench/plan.js';
+export type { BenchReport } from './bench/types.js';
 export { type DoctorReport, doctor, type Finding } from './doctor.js';
 export { ConfigError, CoregainError, DataError, ModelError, NativeError } from './errors.js';
 export type { JobOptions, Progress } from './progress.js';

@@ -73,11 +73,11 @@ async function withoutMissingBaselines(
     return { contestants, missing: [] };
   } catch (error) {
     signal?.throwIfAborted();
-    const names = baselines.map(({ name }) => name).join(' and ');
+    const names = [...new Set(baselines.map(({ name }) => name))].join(' and ');
     const why = (error as Error).message.includes('could not be started') ? 'cannot be started' : 'cannot import numpy';
     return {
       contestants: contestants.filter((contestant) => !baselines.includes(contestant)),
-      missing: [`${names} was not run: ${python} ${why}. Name a Python that has numpy with --python.`],
+      missing: [`Not run: ${names}, because ${python} ${why}. Name a Python that has numpy with --python.`],
     };
   }
 }

@@ -11,6 +11,7 @@ import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { answer } from './child.js';
 
 const ROUNDS = 5;
 
@@ -26,7 +27,10 @@ function bytesToRead(): number {
   return Math.min(Math.max(512 * 2 ** 20, 4 * cache), freemem() / 4);
 }
 
-if (isMainThread) {
+if (isMainThread) await answer(measure);
+else scan();
+
+async function measure(): Promise<{ bytesPerSecond: number }> {
   const threads = Number(process.argv[2]);
   const each = Math.min(Math.floor(bytesToRead() / threads), 2 ** 30);
   const workers = Array.from(
@@ -53,8 +57,10 @@ if (isMainThread) {
     best = Math.max(best, (threads * each) / ((to - from) / 1000));
   }
   await Promise.all(workers.map((worker) => worker.terminate()));
-  console.log(JSON.stringify({ bytesPerSecond: best }));
-} else {
+  return { bytesPerSecond: best };
+}
+
+function scan(): void {
   const memory = Buffer.alloc(workerData as number, 1);
   const now = () => performance.timeOrigin + performance.now();
   parentPort!.on('message', () => {

@@ -10,6 +10,7 @@ import { readNpy, writeNpy } from '../formats/npy.js';
 import { native } from '../native.js';
 import { type PartitionOptions, partition } from '../select/bins.js';
 import type { Gain } from '../select/types.js';
+import { answer } from './child.js';
 import { sweepShare } from './statistics.js';
 import type { EngineName, Run } from './types.js';
 
@@ -29,38 +30,7 @@ export interface EngineTask {
 export type EngineRun = Omit<Run, 'orderHash'>;
 
 const task = JSON.parse(process.argv[2]!) as EngineTask;
-native();
-const baselineBytes = process.memoryUsage.rss();
-const matrix = await readNpy(task.input);
-const points = matrix.rows - (matrix.rows % task.bins);
-
-const stop = new AbortController();
-const cpuBefore = process.cpuUsage();
-const start = performance.now();
-const options: PartitionOptions & { engine: EngineName } = {
-  bins: task.bins,
-  gain: task.gain,
-  // The baselines know no other, and every contestant has to do the same work.
-  remainder: 'drop',
-  threads: task.threads,
-  engine: task.engine,
-  signal: stop.signal,
-  ...(task.prefix !== 'never' && { onProgress: ({ done }) => stopEarly(done) }),
-};
-
-try {
-  const { order, engine } = await partition(matrix, options);
-  const [seconds, cpuSeconds] = elapsed();
-  const peakBytes = peak();
-  await writeNpy(task.order, { data: BigInt64Array.from(order, BigInt), shape: [order.length] });
-  print({ seconds, cpuSeconds, peakBytes, baselineBytes, engine });
-} catch (error) {
-  if (!stop.signal.aborted || error !== stop.signal.reason) throw error;
-  const { steps, seconds, cpuSeconds } = stop.signal.reason as Prefix;
-  const share = sweepShare(matrix.rows, points, steps);
-  const whole = { seconds: seconds / share, cpuSeconds: cpuSeconds / share };
-  print({ ...whole, peakBytes: peak(), baselineBytes, extrapolated: { seconds, steps } });
-}
+await answer(measure);
 
 interface Prefix {
   steps: number;
@@ -68,20 +38,58 @@ interface Prefix {
   cpuSeconds: number;
 }
 
-/** A tenth of the limit tells how long the whole takes; whoever reaches the limit all the same is stopped there. */
-function stopEarly(steps: number): void {
-  const [seconds, cpuSeconds] = elapsed();
-  if (steps === 0 || steps === points || stop.signal.aborted || seconds < task.limitSeconds / 10) return;
-  const whole = seconds / sweepShare(matrix.rows, points, steps);
-  if (task.prefix === 'always' || whole > task.limitSeconds || seconds > task.limitSeconds) {
-    stop.abort({ steps, seconds, cpuSeconds } satisfies Prefix);
+async function measure(): Promise<EngineRun> {
+  native();
+  const baselineBytes = process.memoryUsage.rss();
+  const matrix = await readNpy(task.input);
+  const points = matrix.rows - (matrix.rows % task.bins);
+  const stop = new AbortController();
+  const elapsed = clock();
+
+  /** A tenth of the limit tells how long the whole takes; whoever reaches the limit all the same is stopped there. */
+  const stopEarly = (steps: number) => {
+    const [seconds, cpuSeconds] = elapsed();
+    if (steps === 0 || steps === points || stop.signal.aborted || seconds < task.limitSeconds / 10) return;
+    const whole = seconds / sweepShare(matrix.rows, points, steps);
+    if (task.prefix === 'always' || Math.max(whole, seconds) > task.limitSeconds) {
+      stop.abort({ steps, seconds, cpuSeconds } satisfies Prefix);
+    }
+  };
+
+  const options: PartitionOptions & { engine: EngineName } = {
+    bins: task.bins,
+    gain: task.gain,
+    // The baselines know no other, and every contestant has to do the same work.
+    remainder: 'drop',
+    threads: task.threads,
+    engine: task.engine,
+    signal: stop.signal,
+    ...(task.prefix !== 'never' && { onProgress: ({ done }) => stopEarly(done) }),
+  };
+  try {
+    const { order, engine } = await partition(matrix, options);
+    const [seconds, cpuSeconds] = elapsed();
+    const peakBytes = peak();
+    await writeNpy(task.order, { data: BigInt64Array.from(order, BigInt), shape: [order.length] });
+    return { seconds, cpuSeconds, peakBytes, baselineBytes, engine };
+  } catch (error) {
+    if (!stop.signal.aborted || error !== stop.signal.reason) throw error;
+    const { steps, seconds, cpuSeconds } = stop.signal.reason as Prefix;
+    const share = sweepShare(matrix.rows, points, steps);
+    const whole = { seconds: seconds / share, cpuSeconds: cpuSeconds / share };
+    return { ...whole, peakBytes: peak(), baselineBytes, extrapolated: { seconds, steps } };
   }
 }
 
-function elapsed(): [seconds: number, cpuSeconds: number] {
-  const seconds = (performance.now() - start) / 1000;
-  const { user, system } = process.cpuUsage(cpuBefore);
-  return [seconds, (user + system) / 1e6];
+/** Wall and processor seconds since now. */
+function clock(): () => [seconds: number, cpuSeconds: number] {
+  const cpuBefore = process.cpuUsage();
+  const start = performance.now();
+  return () => {
+    const seconds = (performance.now() - start) / 1000;
+    const { user, system } = process.cpuUsage(cpuBefore);
+    return [seconds, (user + system) / 1e6];
+  };
 }
 
 /** Linux counts the parent's memory before exec into `maxRSS`, but not into VmHWM. */
@@ -91,8 +99,4 @@ function peak(): number {
   } catch {
     return process.resourceUsage().maxRSS * 1024;
   }
-}
-
-function print(run: EngineRun): void {
-  console.log(JSON.stringify(run));
 }

@@ -80,7 +80,7 @@ export async function measureAll(plan: Plan, bed: Bed, { signal, onProgress }: J
             }
           }
         } catch (error) {
-          if (signal?.aborted || !(error instanceof CoregainError) || error.code !== 'ERR_BENCH_CHILD') throw error;
+          if (signal?.aborted || !(error instanceof CoregainError) || error.code === 'ERR_ORDERS_DIFFER') throw error;
           drop(failures, `${who} failed: ${error.message.replace(/\.$/, '')}`);
         }
         done++;

@@ -107,7 +107,7 @@ test('no numpy: a note, and the engines are measured all the same', async () => 
   const { results, notes } = await bench({ ...small, engines: ['sweep'], python: join(folder, 'no-python') });
   expect(new Set(results.map(({ name }) => name))).toEqual(new Set(['sweep']));
   expect(notes).toEqual([
-    expect.stringMatching(/^numpy and paper was not run: .*no-python cannot be started\. Name a/),
+    expect.stringMatching(/^Not run: numpy and paper, because .*no-python cannot be started\. Name a/),
   ]);
 });
 
@@ -146,9 +146,16 @@ test('a child that fails says why; one that is killed by an abort is gone', asyn
   const code = (text: string) => runChild(process.execPath, ['-e', text]);
   await expect(code('console.error("no luck"); process.exit(3)')).rejects.toMatchObject({
     code: 'ERR_BENCH_CHILD',
-    message: expect.stringMatching(/^the process ended with status 3: no luck/),
+    message: 'the process ended with status 3: no luck.',
   });
   await expect(code('console.log("hm")')).rejects.toThrow(/printed no result: hm/);
+  await expect(code('process.kill(process.pid, "SIGKILL")')).rejects.toThrow(/ended by SIGKILL\. Free memory/);
+  await expect(code('console.log(JSON.stringify({ error: { code: "ERR_X", message: "So." } }))')).rejects.toMatchObject(
+    {
+      code: 'ERR_X',
+      message: 'So.',
+    },
+  );
   expect(await code('console.log("noise\\n{\\"a\\": 1}")')).toEqual({ a: 1 });
   const mark = join(folder, 'mark');
   const controller = new AbortController();

@@ -27,7 +27,7 @@ test('the page fetches nothing, and text of the machine is no markup', async () 
   expect(attributes).toEqual(['data:,']);
   expect(page).not.toMatch(/<script|@import|url\(/);
   expect(page).toContain('&lt;script src=&quot;http://elsewhere');
-  expect(page).toContain("default-src 'none'");
+  expect(page).toContain('default-src &#39;none&#39;; img-src data:; style-src &#39;unsafe-inline&#39;"');
   expect(page).toContain('prefers-color-scheme:dark');
 });
 

@@ -61,14 +61,15 @@ test('a file that is not there: 1', async () => {
   expect(stderr).toMatch(/^coregain: .*none\.npy/);
 });
 
-test('a row that is not finite fails every engine: 1, and the page says so', async () => {
+test('a value that is not finite is named with file and row before anything is measured: 1', async () => {
   const data = new Float32Array(60).fill(1);
   data[31] = Number.NaN;
   await writeNpy(join(folder, 'nan.npy'), { data, shape: [20, 3] });
   const args = ['bench', ...quick, '--embeddings', 'nan.npy', '--rows', '20', '--engines', 'sweep', '--bins', '2'];
-  const { status, stdout } = await coregain([...args, '--out', 'nan'], folder);
-  expect(status).toBe(1);
-  expect(stdout).toMatch(/failed: sweep on 1 thread failed: .*row 10/);
+  const { status, stdout, stderr } = await coregain([...args, '--out', 'nan'], folder);
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  expect(stderr).toMatch(/^coregain: .*nan\.npy.*row 10.*\n$/);
+  expect(filesIn(folder).some((name) => name.startsWith('nan/'))).toBe(false);
 });
 
 test.each(['SIGINT', 'SIGTERM'] as const)('%s: nothing is written, and no process is left', async (signal) => {

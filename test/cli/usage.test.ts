@@ -6,12 +6,15 @@ import { coregain, filesIn, scratchFolder } from './coregain.js';
 
 const folder = scratchFolder();
 
-test.each(['run', 'generate', 'embed', 'reduce', 'select', 'bench', 'doctor'])('%s --help shows an example', async (name) => {
-  const { status, stdout, stderr } = await coregain([name, '--help']);
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  expect(stdout).toMatch(new RegExp(`\\n {2}\\$ coregain ${name}`));
-  for (const option of ['--json', '--quiet', '--verbose']) expect(stdout).toContain(option);
-});
+test.each(['run', 'generate', 'embed', 'reduce', 'select', 'bench', 'doctor'])(
+  '%s --help shows an example',
+  async (name) => {
+    const { status, stdout, stderr } = await coregain([name, '--help']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(new RegExp(`\\n {2}\\$ coregain ${name}`));
+    for (const option of ['--json', '--quiet', '--verbose']) expect(stdout).toContain(option);
+  },
+);
 
 test('--version', async () => {
   expect(await coregain(['--version'])).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
