@@ -14,7 +14,7 @@ const RULES = `
 .series .guess{stroke-dasharray:2 6}
 .series .spread{stroke-width:5;stroke-opacity:.28;stroke-linecap:butt}
 .series .point{stroke-width:8}.series .hole{stroke:var(--page);stroke-width:4}
-.series-key{list-style:none;margin:0 0 8px 62px;padding:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(330px,1fr));gap:2px 24px;font-size:13.5px}
+.series-key{list-style:none;margin:0 0 8px 62px;padding:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(390px,1fr));gap:2px 24px;font-size:13.5px}
 .series-key b{font-weight:620}.series-key span{color:var(--muted)}
 .stroke{display:inline-block;width:20px;height:3px;border-radius:2px;margin-right:8px;vertical-align:3px;print-color-adjust:exact}
 .stroke.thin{height:1px;vertical-align:4px}
@@ -56,7 +56,7 @@ export function benchPage(report: BenchReport): string {
 <header>
 <p class="kicker">Benchmark, ${date.slice(0, 16).replace('T', ' ')} UTC</p>
 <h1>Time for a full partition into ${formatCount(settings.bins)} bins</h1>
-<p class="lead">Gain ${settings.gain}. Every run is a process of its own, contestants take turns, and every time is the median of ${formatCount(settings.repeats)}. All engines of a cell gave the same order. A hollow point with a dashed line, and ~ in the tables, is extrapolated from a timed prefix, not measured.</p>
+<p class="lead">Gain ${settings.gain}. Every run is a process of its own, contestants take turns, and every time is the median of ${formatCount(settings.repeats)}. All engine runs on the same data that ended gave the same order. A hollow point with a dashed line, and ~ in the tables, is extrapolated from a timed prefix, not measured.</p>
 </header>
 <main>
 ${blocks(report).map(
