@@ -36,11 +36,14 @@ const { values } = parseArgs({
   },
 });
 const numbers = (list) => list.split(',').map(Number);
+const parts = values.parts.split(',');
+for (const part of parts) {
+  if (!PARTS[part]) throw new RangeError(`--parts is a list of ${Object.keys(PARTS).join(', ')}, not ${part}.`);
+}
 
 let whole;
 for (const kind of values.kinds.split(',')) {
-  for (const part of values.parts.split(',')) {
-    if (!PARTS[part]) throw new RangeError(`--parts is a list of ${Object.keys(PARTS).join(', ')}, not ${part}.`);
+  for (const part of parts) {
     const report = await bench({
       ...PARTS[part],
       kinds: [kind],
