@@ -3,17 +3,18 @@ import { type Html, html } from '../report/html.js';
 import { formatCount, formatValue } from '../report/numbers.js';
 import { hex, labelColour } from '../report/palette.js';
 import { PLOT, plot, type Tick } from '../report/plot.js';
+import type { Engine } from '../select/bins.js';
 import { groupBy } from './groupBy.js';
 import { contestant, duration, growth } from './table.js';
-import type { BaselineName, EngineName, Exponent, Result } from './types.js';
+import type { BaselineName, Exponent, Result } from './types.js';
 
 /** Entries of the colour-blind-safe list of the reports; yellow is lost on white. */
-const COLOURS: Record<EngineName | BaselineName, string> = Object.fromEntries(
+const COLOURS: Record<Engine | BaselineName, string> = Object.fromEntries(
   Object.entries({ auto: 7, lazy: 5, gram: 3, sweep: 1, numpy: 2, paper: 6 }).map(([name, at]) => [
     name,
     hex(labelColour(at)),
   ]),
-) as Record<EngineName | BaselineName, string>;
+) as Record<Engine | BaselineName, string>;
 
 /** Space around the outermost points, as a share of the axis. */
 const AIR = 0.06;

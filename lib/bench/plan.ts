@@ -5,12 +5,11 @@ import { integer, oneOf, outOfRange, wrongType } from '../check.js';
 import { ConfigError } from '../errors.js';
 import { openNpy } from '../formats/npy.js';
 import type { JobOptions } from '../progress.js';
-import { GAINS } from '../select/bins.js';
+import { ENGINES, type Engine, GAINS } from '../select/bins.js';
 import type { Gain } from '../select/types.js';
 import { KINDS } from './kinds.js';
-import type { BaselineName, Cell, Contestant, EngineName, Kind } from './types.js';
+import type { BaselineName, Cell, Contestant, Kind } from './types.js';
 
-export const BENCH_ENGINES = ['auto', 'lazy', 'gram', 'sweep'] as const satisfies readonly EngineName[];
 export const BASELINES = ['numpy', 'paper'] as const satisfies readonly BaselineName[];
 
 /** The paper's algorithm holds N x N float32 and more: beyond this it is the machine's memory that is measured. */
@@ -30,7 +29,7 @@ export interface BenchOptions extends JobOptions {
   /** `cosine`: the only gain that every contestant knows. */
   gain?: Gain | undefined;
   /** All if not given. */
-  engines?: readonly EngineName[] | undefined;
+  engines?: readonly Engine[] | undefined;
   /** Both if not given; an empty list for none. */
   baselines?: readonly BaselineName[] | undefined;
   /** 1 and all of the machine. The paper's algorithm runs on the largest only. */
@@ -71,9 +70,7 @@ export async function planBench(options: BenchOptions): Promise<Plan> {
   const threads = counts('threads', options.threads ?? [1, availableParallelism()], 1024);
   const baselines = names('baselines', options.baselines, BASELINES);
   const contestants = [
-    ...names('engines', options.engines, BENCH_ENGINES).flatMap((name) =>
-      threads.map((count) => ({ name, threads: count })),
-    ),
+    ...names('engines', options.engines, ENGINES).flatMap((name) => threads.map((count) => ({ name, threads: count }))),
     // BLAS may be faster on one thread than on two. The paper's algorithm is hardly threaded, and slow enough.
     ...baselines.flatMap((name) =>
       (name === 'paper' ? threads.slice(-1) : threads).map((count) => ({ name, threads: count })),

@@ -8,17 +8,17 @@
 import { readFileSync } from 'node:fs';
 import { readNpy, writeNpy } from '../formats/npy.js';
 import { native } from '../native.js';
-import { type PartitionOptions, partition } from '../select/bins.js';
+import { type Engine, type PartitionOptions, partition } from '../select/bins.js';
 import type { Gain } from '../select/types.js';
 import { answer } from './child.js';
 import { sweepShare } from './statistics.js';
-import type { EngineName, Run } from './types.js';
+import type { Run } from './types.js';
 
 export interface EngineTask {
   readonly input: string;
   /** Where the order goes. */
   readonly order: string;
-  readonly engine: EngineName;
+  readonly engine: Engine;
   readonly bins: number;
   readonly gain: Gain;
   readonly threads: number;
@@ -56,7 +56,7 @@ async function measure(): Promise<EngineRun> {
     }
   };
 
-  const options: PartitionOptions & { engine: EngineName } = {
+  const options: PartitionOptions = {
     bins: task.bins,
     gain: task.gain,
     // The baselines know no other, and every contestant has to do the same work.

@@ -1,10 +1,9 @@
 /** The order of measurements: contestants take turns, one at a time, and must agree. */
-import { totalmem } from 'node:os';
 import { CoregainError } from '../errors.js';
 import type { JobOptions } from '../progress.js';
 import type { Bed, Measured } from './measure.js';
 import { PAPER_MAX_ROWS, type Plan } from './plan.js';
-import type { Cell, Contestant, EngineName, Run } from './types.js';
+import type { Cell, Contestant, Run } from './types.js';
 
 /** All runs of a contestant in a cell. */
 export interface Runs extends Cell, Contestant {
@@ -29,7 +28,6 @@ export async function measureAll(plan: Plan, bed: Bed, { signal, onProgress }: J
   const notes = remarks();
   const failures = remarks();
   const total = plan.cells.length * plan.contestants.length * plan.repeats;
-  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
   let done = 0;
 
   for (const cell of plan.cells) {
@@ -37,7 +35,7 @@ export async function measureAll(plan: Plan, bed: Bed, { signal, onProgress }: J
     const running = new Set<Runs>(plan.contestants.map((contestant) => ({ ...cell, ...contestant, runs: [] })));
     all.push(...running);
     for (const entry of running) {
-      const why = impossible(entry, plan, memory);
+      const why = impossible(entry, plan);
       if (why === undefined) continue;
       notes.add(`${entry.name} was not run: ${why}`, here);
       running.delete(entry);
@@ -61,10 +59,9 @@ export async function measureAll(plan: Plan, bed: Bed, { signal, onProgress }: J
           const prefix = first === undefined ? 'beyondLimit' : first.extrapolated ? 'always' : 'never';
           const measured = await bed.measure(entry, prefix, signal);
           const { run, order } = measured;
-          const ran = run.engine as { name: EngineName; why?: string } | undefined;
+          const ran = run.engine;
           if (ran && entry.name !== 'auto' && ran.name !== entry.name) {
-            const why = ran.why ? ` (${ran.why})` : '';
-            drop(notes, `${who} was not measured: ${ran.name} ran in its place${why}`);
+            drop(notes, `${who} was not measured: ${ran.name} ran in its place, because: ${ran.why}`);
           } else if (first && (first.extrapolated === undefined) !== (run.extrapolated === undefined)) {
             drop(
               notes,
@@ -81,7 +78,9 @@ export async function measureAll(plan: Plan, bed: Bed, { signal, onProgress }: J
           }
         } catch (error) {
           if (signal?.aborted || !(error instanceof CoregainError) || error.code === 'ERR_ORDERS_DIFFER') throw error;
-          drop(failures, `${who} failed: ${error.message.replace(/\.$/, '')}`);
+          // An engine that knows beforehand that its memory is not there has not failed.
+          const [list, verb] = error.code === 'ERR_MEMORY' ? [notes, 'was not run'] : [failures, 'failed'];
+          drop(list, `${who} ${verb}: ${error.message.replace(/\.$/, '')}`);
         }
         done++;
         onProgress?.({ stage: 'bench', done, total, unit: 'runs' });
@@ -91,13 +90,12 @@ export async function measureAll(plan: Plan, bed: Bed, { signal, onProgress }: J
   return { all: all.filter(({ runs }) => runs.length > 0), notes: notes.lines(), failures: failures.lines() };
 }
 
-/** Why a contestant need not be tried on N rows. `memory` in bytes. */
-function impossible({ name, rows }: Runs, { gain }: Plan, memory: number): string | undefined {
+/** Why a contestant need not be tried on N rows. */
+function impossible({ name, rows }: Runs, { gain }: Plan): string | undefined {
   if (name === 'paper' && gain !== 'cosine') return 'it is for the cosine gain only';
   if (name === 'paper' && rows > PAPER_MAX_ROWS) {
     return `its memory is a multiple of N x N, so it is run up to N = ${PAPER_MAX_ROWS}`;
   }
-  if (name === 'gram' && rows * rows * 4 > memory / 2) return 'N x N float32 do not fit half of the memory';
   return undefined;
 }
 

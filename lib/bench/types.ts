@@ -1,9 +1,9 @@
 /** What `bench` measures and reports. The JSON file is a `BenchReport`; see docs/benchmark.md. */
+import type { Engine } from '../select/bins.js';
 import type { EngineReport, Gain } from '../select/types.js';
 
 /** Synthetic embeddings; see `rowMaker` in kinds.ts. */
 export type Kind = 'real' | 'iso' | 'mix' | 'sph';
-export type EngineName = 'auto' | 'lazy' | 'gram' | 'sweep';
 export type BaselineName = 'numpy' | 'paper';
 
 /** One input: every contestant partitions the same file. */
@@ -18,7 +18,7 @@ export interface Cell {
 
 /** Who runs, on how many threads. */
 export interface Contestant {
-  readonly name: EngineName | BaselineName;
+  readonly name: Engine | BaselineName;
   readonly threads: number;
 }
 

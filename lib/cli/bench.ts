@@ -1,10 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { bench, writeBench } from '../bench/bench.js';
 import { KINDS } from '../bench/kinds.js';
-import { BASELINES, BENCH_ENGINES } from '../bench/plan.js';
+import { BASELINES } from '../bench/plan.js';
 import { benchLines } from '../bench/table.js';
-import type { BaselineName, EngineName, Kind } from '../bench/types.js';
-import { GAINS } from '../select/bins.js';
+import type { BaselineName, Kind } from '../bench/types.js';
+import { ENGINES, type Engine, GAINS } from '../select/bins.js';
 import type { Gain } from '../select/types.js';
 import { addCommand } from './command.js';
 import { integerFrom, listOf } from './options.js';
@@ -17,7 +17,7 @@ interface Flags {
   dims?: number[];
   bins: number;
   gain: Gain;
-  engines?: EngineName[];
+  engines?: Engine[];
   baselines?: (BaselineName | 'none')[];
   threads?: number[];
   repeats: number;
@@ -60,7 +60,7 @@ export function addBench(program: Command): void {
     .option('--dims <list>', 'd of synthetic embeddings (default: 64,768)', integersFrom(1))
     .option('--bins <count>', 'number of bins', integerFrom(1), 10)
     .addOption(new Option('--gain <name>', 'what a bin maximises').choices(GAINS).default('cosine'))
-    .option('--engines <list>', `of ${BENCH_ENGINES.join(',')} (default: all)`, listOf(BENCH_ENGINES))
+    .option('--engines <list>', `of ${ENGINES.join(',')} (default: all)`, listOf(ENGINES))
     .option(
       '--baselines <list>',
       `of ${BASELINES.join(',')}, or none (default: all, where Python has numpy)`,

@@ -108,26 +108,25 @@ test('an engine that ran in the place of another is not measured under its name'
   const { all, notes } = await measureAll(plan(), bed, {});
   expect(all.some(({ name }) => name === 'lazy')).toBe(false);
   expect(notes).toEqual([
-    'lazy on 1 thread was not measured: sweep ran in its place (iso 100 x 8; iso 200 x 8; iso 400 x 8).',
+    'lazy on 1 thread was not measured: sweep ran in its place, because: asked for (iso 100 x 8; iso 200 x 8; iso 400 x 8).',
   ]);
 });
 
-test('what is out of reach is not tried', async () => {
-  const bed = fakeBed();
+test('what is out of reach is no failure: by its size, or by what the engine says', async () => {
+  const bed = fakeBed(() => {
+    throw new CoregainError('ERR_MEMORY', 'The inner products take 99 GiB.');
+  });
   const contestants = [
     { name: 'gram', threads: 1 },
     { name: 'paper', threads: 1 },
   ] as const;
-  const { all, notes } = await measureAll(
-    plan({ contestants, cells: [{ kind: 'iso', cols: 1, rows: 10_000_000 }] }),
-    bed,
-    {},
-  );
-  expect(all).toEqual([]);
-  expect(bed.log).toEqual(['prepare 10000000']);
+  const cells = [{ kind: 'iso', cols: 1, rows: 10_000 }];
+  const { all, notes, failures } = await measureAll(plan({ contestants, cells }), bed, {});
+  expect([...all, ...failures]).toEqual([]);
+  expect(bed.log).toEqual(['prepare 10000', 'gram beyondLimit']);
   expect(notes).toEqual([
-    'gram was not run: N x N float32 do not fit half of the memory (iso 10000000 x 1).',
-    'paper was not run: its memory is a multiple of N x N, so it is run up to N = 8192 (iso 10000000 x 1).',
+    'paper was not run: its memory is a multiple of N x N, so it is run up to N = 8192 (iso 10000 x 1).',
+    'gram on 1 thread was not run: The inner products take 99 GiB (iso 10000 x 1).',
   ]);
 });
 
