@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { writeNpy } from '#lib/formats/npy.js';
@@ -72,6 +72,18 @@ test('a value that is not finite is named with file and row before anything is m
   expect(filesIn(folder).some((name) => name.startsWith('nan/'))).toBe(false);
 });
 
+/** Running processes with `text` among their arguments; empty where there is no /proc. */
+function processesNaming(text: string): string[] {
+  if (!existsSync('/proc/self/cmdline')) return [];
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
+    } catch {
+      return false; // it ended meanwhile
+    }
+  });
+}
+
 test.each(['SIGINT', 'SIGTERM'] as const)('%s: nothing is written, and no process is left', async (signal) => {
   const inner = join(folder, signal);
   const scratch = join(folder, `${signal}-tmp`);
@@ -79,9 +91,11 @@ test.each(['SIGINT', 'SIGTERM'] as const)('%s: nothing is written, and no proces
   const args = ['bench', ...quick, '--kinds', 'iso', '--rows', '100000', '--dims', '256', '--engines', 'sweep'];
   const { child, ended } = start(args, inner, { TMPDIR: scratch });
   await until(() => filesIn(scratch).length > 0);
+  if (existsSync('/proc/self/cmdline')) await until(() => processesNaming(scratch).length > 0);
   child.kill(signal);
   const { status, stderr } = await ended;
   expect(status).toBe(1);
   expect(stderr).toBe('coregain: interrupted. Nothing was written; run the same command again.\n');
   expect([...filesIn(inner), ...filesIn(scratch)]).toEqual([]);
+  expect(processesNaming(scratch)).toEqual([]);
 });
