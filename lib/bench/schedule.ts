@@ -58,23 +58,12 @@ export async function measureAll(plan: Plan, bed: Bed, { signal, onProgress }: J
         try {
           const prefix = first === undefined ? 'beyondLimit' : first.extrapolated ? 'always' : 'never';
           const measured = await bed.measure(entry, prefix, signal);
-          const { run, order } = measured;
-          const ran = run.engine;
-          if (ran && entry.name !== 'auto' && ran.name !== entry.name) {
-            drop(notes, `${who} was not measured: ${ran.name} ran in its place, because: ${ran.why}`);
-          } else if (first && (first.extrapolated === undefined) !== (run.extrapolated === undefined)) {
-            drop(
-              notes,
-              `${who} was left out: it ended within the limit in some runs and not in others. Change --limit`,
-            );
-          } else {
-            entry.runs.push(run);
-            if (order && run.engine) {
-              reference ??= { ...measured, by: who };
-              if (run.orderHash !== reference.run.orderHash) throw ordersDiffer(here, who, reference.by);
-            } else if (order && reference?.order) {
-              entry.agreesUpTo = { step: agreement(order, reference.order), steps: order.length };
-            }
+          const why = unusable(entry, measured.run);
+          if (why) drop(notes, `${who} ${why}`);
+          else {
+            entry.runs.push(measured.run);
+            if (measured.run.engine) reference ??= { ...measured, by: who };
+            compare(entry, measured, reference, () => ordersDiffer(here, who, reference!.by));
           }
         } catch (error) {
           if (signal?.aborted || !(error instanceof CoregainError) || error.code === 'ERR_ORDERS_DIFFER') throw error;
@@ -97,6 +86,25 @@ function impossible({ name, rows }: Runs, { gain }: Plan): string | undefined {
     return `its memory is a multiple of N x N, so it is run up to N = ${PAPER_MAX_ROWS}`;
   }
   return undefined;
+}
+
+/** Why a run cannot stand beside the others of its contestant. */
+function unusable({ name, runs }: Runs, { engine, extrapolated }: Run): string | undefined {
+  if (engine && name !== 'auto' && engine.name !== name) {
+    return `was not measured: ${engine.name} ran in its place, because: ${engine.why}`;
+  }
+  const first = runs[0];
+  if (first && (first.extrapolated === undefined) !== (extrapolated === undefined)) {
+    return 'was left out: it ended within the limit in some runs and not in others. Change --limit';
+  }
+  return undefined;
+}
+
+/** Engines must give the order of the first one; of a baseline it is noted how far it does. */
+function compare(entry: Runs, { run, order }: Measured, reference: Measured | undefined, differ: () => Error): void {
+  if (!order || !reference?.order) return;
+  if (!run.engine) entry.agreesUpTo = { step: agreement(order, reference.order), steps: order.length };
+  else if (run.orderHash !== reference.run.orderHash) throw differ();
 }
 
 interface Remarks {
