@@ -1,6 +1,7 @@
 #include "greedy/window.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -11,6 +12,7 @@ namespace {
 constexpr double kLowest = -std::numeric_limits<double>::infinity();
 constexpr size_t kBlock = ScoresKernel::kBlock;
 constexpr size_t kSmallestBatch = 16, kLargestBatch = 1024;
+constexpr size_t kTrial = 8;  // batches of one size
 // Below this many rows a second thread costs more than it brings.
 constexpr size_t kAlone = 12288;
 constexpr size_t kAloneProducts = size_t{30} << 20;  // multiplications
@@ -70,7 +72,6 @@ void Window::open(const Level& level, const std::vector<int32_t>* list, size_t m
   const size_t column = padded_ * sizeof(float);
   capacity_ =
       std::max(kSmallestBatch, std::min(round_up(memory / column, kSmallestBatch), round_up(n_, kSmallestBatch)));
-  batch_ = std::min(batch_, capacity_);
   seal();
   if (const size_t best = top(); best < n_) compute_columns(best);
 }
@@ -183,82 +184,113 @@ void Window::choose(size_t i, bool stays) {
   });
 }
 
-// As many columns at a time as are then used before the next batch is needed, more or less.
+// Columns computed ahead are cheap one by one, but some are never used: looks for the number at a time that costs the
+// least for each that is. From 1, which needs no packing, to kSmallestBatch, then by factors of 2.
 void Window::adapt_batch() {
-  if (served_ == 0) return;
-  if (served_ * 2 > batch_) batch_ = std::min(2 * batch_, kLargestBatch);
-  if (served_ * 6 < batch_) batch_ = std::max(batch_ / 2, kSmallestBatch);
+  trial_.served += served_;
   served_ = 0;
+  if (trial_.batches < kTrial || trial_.served == 0) return;
+  const double cost = trial_.seconds / static_cast<double>(trial_.served);
+  if (cost > cost_before_) growing_ = !growing_;
+  cost_before_ = cost;
+  trial_ = {};
+  if (growing_)
+    batch_ = batch_ == 1 ? kSmallestBatch : std::min(2 * batch_, kLargestBatch);
+  else
+    batch_ = batch_ <= kSmallestBatch ? 1 : batch_ / 2;
 }
 
 // Columns for the row that was just chosen and for those with the best estimates that have none yet.
 void Window::compute_columns(size_t chosen) {
+  const auto began = std::chrono::steady_clock::now();
   adapt_batch();
-  batch_ = std::min(batch_, capacity_);
+  const size_t batch = std::min(batch_, capacity_);
   if (columns_.size() < capacity_ * padded_) reserve(columns_, capacity_ * padded_);
-  if (used_ + batch_ > capacity_) {
+  if (used_ + batch > capacity_) {
     std::fill(column_.begin(), column_.end(), -1);
     used_ = 0;
   }
+  column_scale_.resize(capacity_);
+  column_error_.resize(capacity_);
+  const std::vector<int32_t> indices = likely(chosen, batch);
+  quantise(indices);
+  multiply(indices.size());
+  for (size_t c = 0; c < indices.size(); ++c)
+    column_[static_cast<size_t>(indices[c])] = static_cast<int32_t>(used_ + c);
+  used_ += indices.size();
+  products_ += indices.size() * n_;
+  ++trial_.batches;
+  trial_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+}
 
+// `chosen`, and the rows of the best estimates without a column: `batch` in all, or as many as there are.
+std::vector<int32_t> Window::likely(size_t chosen, size_t batch) const {
+  std::vector<int32_t> indices = {static_cast<int32_t>(chosen)};
+  if (batch == 1) return indices;
   // The batch-th largest of the block maxima is at most the batch-th largest score.
   std::vector<double> maxima(block_score_);
   double threshold = kLowest;
-  if (maxima.size() > batch_) {
-    std::nth_element(maxima.begin(), maxima.begin() + static_cast<ptrdiff_t>(batch_ - 1), maxima.end(),
+  if (maxima.size() > batch) {
+    std::nth_element(maxima.begin(), maxima.begin() + static_cast<ptrdiff_t>(batch - 1), maxima.end(),
                      std::greater<>());
-    threshold = maxima[batch_ - 1];
+    threshold = maxima[batch - 1];
   }
-  std::vector<std::pair<double, size_t>> best;
+  std::vector<std::pair<double, int32_t>> best;
   for (size_t b = 0; b < block_score_.size(); ++b) {
     if (block_score_[b] < threshold) continue;
     for (size_t i = b * kBlock; i < std::min(n_, (b + 1) * kBlock); ++i)
       if (score_[i] >= threshold && score_[i] != kLowest && column_[i] < 0 && i != chosen)
-        best.emplace_back(-score_[i], i);
+        best.emplace_back(-score_[i], static_cast<int32_t>(i));
   }
-  const size_t wanted = std::min(batch_ - 1, best.size());
+  const size_t wanted = std::min(batch - 1, best.size());
   if (wanted < best.size()) std::nth_element(best.begin(), best.begin() + static_cast<ptrdiff_t>(wanted), best.end());
-  best.resize(wanted);
-  best.emplace_back(0, chosen);
+  for (size_t c = 0; c < wanted; ++c) indices.push_back(best[c].second);
+  return indices;
+}
 
-  const size_t count = best.size(), rounded = round_up(count, Int8Kernel::kVectors), stride = tools_.quantiser.stride();
+// The rows as int16 vectors, into vectors_ and packed_.
+void Window::quantise(const std::vector<int32_t>& indices) {
+  const size_t count = indices.size(), stride = tools_.quantiser.stride();
+  const size_t rounded = round_up(count, Int8Kernel::kVectors);
   vectors_.resize(rounded * stride);
-  packed_.resize(rounded * stride);
-  column_scale_.resize(capacity_);
-  column_error_.resize(capacity_);
-  const auto quantise = [&](unsigned, size_t begin, size_t end) {
+  const auto some = [&](unsigned, size_t begin, size_t end) {
     std::vector<double> scratch(tools_.points.d);
     for (size_t c = begin; c < end; ++c) {
-      const size_t column = used_ + c;
-      const auto chosen_row = static_cast<size_t>(row(best[c].second));
-      const Int16Form form = tools_.quantiser.quantise_row(chosen_row, scratch.data(), vectors_.data() + c * stride);
-      column_scale_[column] = form.scale;
-      column_error_[column] = form.error;
+      const auto of = static_cast<size_t>(row(static_cast<size_t>(indices[c])));
+      const Int16Form form = tools_.quantiser.quantise_row(of, scratch.data(), vectors_.data() + c * stride);
+      column_scale_[used_ + c] = form.scale;
+      column_error_[used_ + c] = form.error;
     }
   };
-  const bool alone = count * padded_ * stride < kAloneProducts;
-  if (alone)
-    quantise(0, 0, count);
+  if (count < 64)
+    some(0, 0, count);
   else
-    tools_.pool.for_blocks(count, 16, quantise);
+    tools_.pool.for_blocks(count, 16, some);
+  if (count == 1) return;
   std::fill(vectors_.begin() + static_cast<ptrdiff_t>(count * stride), vectors_.end(), int16_t{0});
+  packed_.resize(rounded * stride);
   tools_.int8.pack(vectors_.data(), rounded, stride, packed_.data());
+}
 
+// The products of all rows with `count` vectors.
+void Window::multiply(size_t count) {
+  const size_t stride = tools_.quantiser.stride();
   float* columns = columns_.data() + used_ * padded_;
-  const auto multiply = [&](unsigned, size_t begin, size_t end) {
-    tools_.int8.products(q_ + begin * stride, end - begin, stride, packed_.data(), count, columns + begin, padded_);
+  const auto some = [&](unsigned, size_t begin, size_t end) {
+    const int8_t* rows = q_ + begin * stride;
+    if (count == 1)
+      tools_.int8.product(rows, end - begin, stride, vectors_.data(), columns + begin);
+    else
+      tools_.int8.products(rows, end - begin, stride, packed_.data(), count, columns + begin, padded_);
     for (size_t c = 0; c < count; ++c) {
       float* at = columns + c * padded_;
       for (size_t i = begin; i < end; ++i) at[i] *= scale_[i];
     }
   };
-  if (alone)
-    multiply(0, 0, padded_);
+  if (count * padded_ * stride < kAloneProducts)
+    some(0, 0, padded_);
   else
-    tools_.pool.for_blocks(padded_, 256, multiply);
-  for (size_t c = 0; c < count; ++c) column_[best[c].second] = static_cast<int32_t>(used_ + c);
-  used_ += count;
-  products_ += count * n_;
+    tools_.pool.for_blocks(padded_, 256, some);
 }
 
 }  // namespace coregain

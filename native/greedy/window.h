@@ -47,6 +47,9 @@ class Window {
   void seal();
   void adapt_batch();
   void compute_columns(size_t chosen);
+  std::vector<int32_t> likely(size_t chosen, size_t batch) const;
+  void quantise(const std::vector<int32_t>& indices);
+  void multiply(size_t count);
 
   const Tools tools_;
   const Level* level_ = nullptr;
@@ -69,7 +72,14 @@ class Window {
   std::vector<int32_t> column_;  // of row i, -1 for none
   std::vector<double> column_scale_, column_error_;
   size_t capacity_ = 0, used_ = 0;
-  size_t batch_ = 64, served_ = 0;
+  size_t batch_ = 16;  // columns at a time
+  size_t served_ = 0;  // columns used since the last batch
+  struct {
+    size_t batches = 0, served = 0;
+    double seconds = 0;
+  } trial_;  // of this batch_
+  double cost_before_ = 0;
+  bool growing_ = true;
   uint64_t products_ = 0;
   std::vector<int16_t> vectors_, packed_;
 };
