@@ -1,8 +1,10 @@
 // Objectives over nonnegative entries of rows: set cover, its probabilistic form, and concave functions of sums.
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
 
+#include "core/error.h"
 #include "objectives/objective.h"
 
 namespace coregain::objectives {
@@ -87,6 +89,16 @@ ObjectivePtr probabilistic_set_cover(const Context& context, Entries entries) {
 }
 
 ObjectivePtr feature_based(const Context& context, Entries entries, Concave concave) {
+  const Matrix& x = entries.dense;
+  for (size_t row = 0; entries.offsets.empty() && row < x.rows; ++row)
+    for (size_t j = 0; j < x.cols; ++j) {
+      if ((x.is_double ? x.f64(row)[j] : static_cast<double>(x.f32(row)[j])) >= 0) continue;
+      throw Error("ERR_NEGATIVE_FEATURE",
+                  "The embedding matrix has a negative value in row " + std::to_string(row) + ", column " +
+                      std::to_string(j) +
+                      " (counted from 0). feature-based needs nonnegative features: shift, clip or square them.",
+                  static_cast<int64_t>(row));
+    }
   return std::make_unique<Columns<Saturation>>(context, std::move(entries), Saturation{concave});
 }
 

@@ -7,6 +7,11 @@ import type { EmbeddingMatrix } from '../../matrix.js';
  */
 export type Similarity = 'cosine' | 'rbf';
 
+/** How the budget is filled: docs/objectives.md. */
+export type Optimizer = 'naive' | 'lazy' | 'stochastic' | 'bidirectional';
+
+export const OPTIMIZERS = ['naive', 'lazy', 'stochastic', 'bidirectional'] as const satisfies readonly Optimizer[];
+
 export const SIMILARITIES = ['cosine', 'rbf'] as const satisfies readonly Similarity[];
 
 /**
@@ -195,27 +200,31 @@ export type Mixture = readonly { readonly weight: number; readonly objective: Ob
 
 export type ObjectiveName = Objective['name'];
 
+const SIMILAR = ['similarity', 'gamma'] as const;
+
 /**
  * What is known of an objective. `submodular`: the gain of a row never grows when S grows, so `lazy` is exact. `kept`: the
  * gains of all rows are kept up to date at the cost of one pass over the rows a step, so looking at all of them is free.
  */
-export const OBJECTIVES: Readonly<Record<ObjectiveName, { submodular: boolean; kept: boolean }>> = {
-  'graph-cut': { submodular: true, kept: true },
-  'squared-distance': { submodular: false, kept: true },
-  'facility-location': { submodular: true, kept: false },
-  'k-center': { submodular: false, kept: true },
-  'disparity-sum': { submodular: false, kept: true },
-  'disparity-min': { submodular: false, kept: true },
-  'log-determinant': { submodular: true, kept: false },
-  'saturated-coverage': { submodular: true, kept: false },
-  'set-cover': { submodular: true, kept: false },
-  'probabilistic-set-cover': { submodular: true, kept: false },
-  'feature-based': { submodular: true, kept: false },
-  'facility-location-mi': { submodular: true, kept: false },
-  'facility-location-query-mi': { submodular: true, kept: false },
-  'facility-location-cg': { submodular: true, kept: false },
-  'graph-cut-mi': { submodular: true, kept: true },
-  'graph-cut-cg': { submodular: true, kept: true },
-  'log-determinant-mi': { submodular: false, kept: false },
-  'log-determinant-cg': { submodular: true, kept: false },
+export const OBJECTIVES: Readonly<
+  Record<ObjectiveName, { submodular: boolean; kept: boolean; parameters: readonly string[] }>
+> = {
+  'graph-cut': { submodular: true, kept: true, parameters: [...SIMILAR, 'lambda'] },
+  'squared-distance': { submodular: false, kept: true, parameters: [] },
+  'facility-location': { submodular: true, kept: false, parameters: [...SIMILAR, 'neighbours'] },
+  'k-center': { submodular: false, kept: true, parameters: [] },
+  'disparity-sum': { submodular: false, kept: true, parameters: [] },
+  'disparity-min': { submodular: false, kept: true, parameters: [] },
+  'log-determinant': { submodular: true, kept: false, parameters: [...SIMILAR, 'ridge'] },
+  'saturated-coverage': { submodular: true, kept: false, parameters: [...SIMILAR, 'alpha'] },
+  'set-cover': { submodular: true, kept: false, parameters: ['concepts', 'weights'] },
+  'probabilistic-set-cover': { submodular: true, kept: false, parameters: ['concepts', 'weights'] },
+  'feature-based': { submodular: true, kept: false, parameters: ['concave', 'features', 'weights'] },
+  'facility-location-mi': { submodular: true, kept: false, parameters: [...SIMILAR, 'query', 'eta'] },
+  'facility-location-query-mi': { submodular: true, kept: false, parameters: [...SIMILAR, 'query', 'eta'] },
+  'facility-location-cg': { submodular: true, kept: false, parameters: [...SIMILAR, 'private', 'nu'] },
+  'graph-cut-mi': { submodular: true, kept: true, parameters: [...SIMILAR, 'query', 'lambda'] },
+  'graph-cut-cg': { submodular: true, kept: true, parameters: [...SIMILAR, 'private', 'nu', 'lambda'] },
+  'log-determinant-mi': { submodular: false, kept: false, parameters: [...SIMILAR, 'query', 'eta', 'ridge'] },
+  'log-determinant-cg': { submodular: true, kept: false, parameters: [...SIMILAR, 'private', 'nu', 'ridge'] },
 };
