@@ -9,31 +9,10 @@ import type { EmbeddingMatrix } from '../matrix.js';
 import { type MaximizeJob, type MaximizeResult, native } from '../native.js';
 import type { JobOptions } from '../progress.js';
 import { gather, type Plan, type PlanOptions, plan } from './objectives/plan.js';
-import type { Mixture, Objective, Optimizer, SparseRows } from './objectives/types.js';
+import type { Optimizer, SparseRows } from './objectives/types.js';
 import { sharedData } from './shared.js';
 
 export interface MaximizeOptions extends PlanOptions, JobOptions {
-  objective: Objective | Mixture;
-  /** The fastest exact one if not given: `lazy` where it is exact and saves work, else `naive`. */
-  optimizer?: Optimizer | undefined;
-  /** How many rows, those of `initialSelection` and `include` among them: see `parseBudget`. Exactly as many are selected. */
-  budget?: number | string | undefined;
-  /** Instead of `budget`: what the selected rows may cost in total, in the unit of `costs`. */
-  maxCost?: number | undefined;
-  /** float64 [N], > 0: cost of each row. */
-  costs?: ArrayLike<number> | undefined;
-  /** Rows of an earlier selection in their order: the result starts with them and goes on from there. */
-  initialSelection?: ArrayLike<number> | undefined;
-  /** Rows that must be selected; they follow `initialSelection`. */
-  include?: ArrayLike<number> | undefined;
-  /** Rows that must not be selected. They still count as points to represent. */
-  exclude?: ArrayLike<number> | undefined;
-  /** Weight of each group of columns, all columns covered in order: the columns are multiplied by sqrt(weight). */
-  modalities?: readonly { readonly cols: number; readonly weight: number }[] | undefined;
-  /** Of `stochastic` and `bidirectional`: integer >= 0; 0 if not given. */
-  seed?: number | undefined;
-  /** Of `stochastic`: 0 < epsilon < 1, 0.1 if not given. Each step looks at N / budget * ln(1 / epsilon) random rows. */
-  epsilon?: number | undefined;
   /** Threads of the native engine; 0, the default, = all of the machine. The result does not depend on it. */
   threads?: number | undefined;
 }

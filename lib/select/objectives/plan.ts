@@ -10,12 +10,13 @@ import {
   type Examples,
   type Mixture,
   OBJECTIVES,
-  OPTIMIZERS,
   type Objective,
   type ObjectiveName,
+  OPTIMIZERS,
   type Optimizer,
   SIMILARITIES,
   type Similarity,
+  type SparseEntries,
   type SparseRows,
 } from './types.js';
 
@@ -36,7 +37,7 @@ export interface PlannedPart {
   /** Query or private set. Rows by number are looked up when the matrix is ready. */
   examples: Examples | undefined;
   /** Sparse rows with values. */
-  entries: Required<SparseRows> | undefined;
+  entries: SparseEntries | undefined;
   /** Of the columns. */
   weights: Float64Array | undefined;
 }
@@ -61,17 +62,28 @@ export interface Plan {
   epsilon: number;
 }
 
+/** What to maximise, by which optimizer, and within which limits. */
 export interface PlanOptions {
   objective: Objective | Mixture;
+  /** The fastest exact one if not given: `lazy` where it is exact and saves work, else `naive`. */
   optimizer?: Optimizer | undefined;
+  /** How many rows, those of `initialSelection` and `include` among them: see `parseBudget`. Exactly as many are selected. */
   budget?: number | string | undefined;
+  /** Instead of `budget`: what the selected rows may cost in total, in the unit of `costs`. */
   maxCost?: number | undefined;
+  /** float64 [N], > 0: cost of each row. */
   costs?: ArrayLike<number> | undefined;
+  /** Rows of an earlier selection in their order: the result starts with them and goes on from there. */
   initialSelection?: ArrayLike<number> | undefined;
+  /** Rows that must be selected; they follow `initialSelection`. */
   include?: ArrayLike<number> | undefined;
+  /** Rows that must not be selected. They still count as points to represent. */
   exclude?: ArrayLike<number> | undefined;
+  /** Weight of each group of columns, all columns covered in order: the columns are multiplied by sqrt(weight). */
   modalities?: readonly { readonly cols: number; readonly weight: number }[] | undefined;
+  /** Of `stochastic` and `bidirectional`: integer >= 0; 0 if not given. */
   seed?: number | undefined;
+  /** Of `stochastic`: 0 < epsilon < 1, 0.1 if not given. Each step looks at N / budget * ln(1 / epsilon) random rows. */
   epsilon?: number | undefined;
 }
 
@@ -199,9 +211,10 @@ function numbers(
   const out = new Float64Array(length);
   for (let i = 0; i < length; i++) {
     const value = list[i]!;
-    out[i] = typeof value === 'number' && Number.isFinite(value) && holds(value)
-      ? value
-      : number(`${name}[${i}]`, value, expected, holds);
+    out[i] =
+      typeof value === 'number' && Number.isFinite(value) && holds(value)
+        ? value
+        : number(`${name}[${i}]`, value, expected, holds);
   }
   return out;
 }
@@ -250,7 +263,11 @@ function optimizerOf(given: Optimizer | undefined, parts: PlannedPart[]): Optimi
   const kept = parts.every(({ name }) => OBJECTIVES[name].kept);
   const optimizer = oneOf('optimizer', given ?? (unfit || kept ? 'naive' : 'lazy'), OPTIMIZERS);
   if (optimizer === 'lazy' && unfit) {
-    throw outOfRange('optimizer', `naive or stochastic, as ${unfit} is not submodular and lazy would miss rows`, optimizer);
+    throw outOfRange(
+      'optimizer',
+      `naive or stochastic, as ${unfit} is not submodular and lazy would miss rows`,
+      optimizer,
+    );
   }
   const cut = parts.length === 1 && ['graph-cut', 'graph-cut-cg'].includes(parts[0]!.name) && parts[0]!.weight === 1;
   if (optimizer === 'bidirectional' && !cut) {

@@ -1,7 +1,7 @@
 /** Checks of sparse rows (CSR). */
 import { isFloat64Array } from 'node:util/types';
 import { integer, outOfRange, wrongType } from '../../check.js';
-import type { ObjectiveName, SparseRows } from './types.js';
+import type { ObjectiveName, SparseEntries, SparseRows } from './types.js';
 
 const MAX = 2 ** 31 - 1;
 
@@ -38,7 +38,7 @@ export function checkSparse(name: string, sparse: SparseRows): void {
 }
 
 /** The rows with their values, checked for what an objective needs. */
-export function sparseEntries(name: string, sparse: SparseRows, objective: ObjectiveName): Required<SparseRows> {
+export function sparseEntries(name: string, sparse: SparseRows, objective: ObjectiveName): SparseEntries {
   const values = sparse.values ?? new Float64Array(sparse.indices.length).fill(1);
   const most = objective === 'probabilistic-set-cover' ? 1 : Number.MAX_VALUE;
   const at = values.findIndex((value) => !(value >= 0 && value <= most));

@@ -29,6 +29,11 @@ export interface SparseRows {
   readonly values?: Float64Array | undefined;
 }
 
+/** Sparse rows with a value for each entry. */
+export interface SparseEntries extends SparseRows {
+  readonly values: Float64Array;
+}
+
 /** Rows of the embeddings by number, or rows of a matrix of their own with as many columns. */
 export type Examples = EmbeddingMatrix | ArrayLike<number>;
 
