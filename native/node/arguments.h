@@ -50,8 +50,8 @@ inline std::vector<double> float64s(const Napi::Object& object, const char* name
   return copy_of<Napi::Float64Array, double>(object, name, napi_float64_array);
 }
 
-// The rows under `name`, on a SharedArrayBuffer that the caller keeps alive: a plain ArrayBuffer could be transferred while
-// the job runs, and its memory freed. Absent: no rows.
+// The rows under `name`, on a SharedArrayBuffer that the caller keeps alive: a plain ArrayBuffer could be transferred
+// while the job runs, and its memory freed. Absent: no rows.
 inline Matrix shared_matrix(const Napi::Object& object, const char* name, size_t rows, size_t cols) {
   const Napi::Value value = object.Get(name);
   const napi_typedarray_type type = type_of(value);

@@ -10,31 +10,33 @@ namespace {
 
 constexpr size_t kRows = Tiles::kRows;
 constexpr size_t kPoints = Tiles::kPoints;
-constexpr double kNoEnd = std::numeric_limits<double>::infinity();
+constexpr float kFull = std::numeric_limits<float>::infinity();  // a point beyond the last: nothing can cover it more
+
+// `values`, or `absent` for each point, padded to whole panels with `beyond`.
+std::vector<float> by_point(const Tiles& tiles, const std::vector<double>& values, float absent, float beyond) {
+  std::vector<float> out(tiles.padded(), beyond);
+  for (size_t i = 0; i < tiles.points(); ++i) out[i] = values.empty() ? absent : static_cast<float>(values[i]);
+  return out;
+}
 
 // The gain of a row is a sum over the points of terms that never grow when S does, nor do their rounded sums, as their
 // order is fixed: lazy and naive evaluation agree to the last bit.
 class Coverage : public Objective {
  public:
-  Coverage(Tiles tiles, Levels levels)
-      : tiles_(std::move(tiles)), reached_(std::move(levels.floor)), cap_(std::move(levels.cap)),
-        bonus_(std::move(levels.bonus)) {
-    const size_t points = tiles_.pairs().a().rows;
-    if (reached_.empty()) reached_.assign(points, 0);
-    if (cap_.empty()) cap_.assign(points, kNoEnd);
-  }
+  Coverage(Tiles tiles, std::vector<double> bonus) : tiles_(std::move(tiles)), bonus_(std::move(bonus)) {}
 
   void gains(const int32_t* rows, size_t count, double* out) override {
-    const size_t points = reached_.size();
+    const size_t points = tiles_.padded();
     const size_t blocks = (points + kPoints - 1) / kPoints;
     const size_t groups = (count + kRows - 1) / kRows;
     partial_.resize(count * blocks);
-    tiles_.pairs().context().pool.for_blocks(groups * blocks, 1, [&](unsigned, size_t from, size_t to) {
-      float similarity[kRows * kPoints];
+    // Groups vary fastest: the points of a block stay in the cache.
+    tiles_.context().pool.for_blocks(groups * blocks, 1, [&](unsigned, size_t from, size_t to) {
+      alignas(64) float similarity[kRows * kPoints];
       for (size_t task = from; task < to; ++task) {
-        tiles_.pairs().context().control.check();
-        const size_t first = task / blocks * kRows;
-        const size_t block = task % blocks;
+        tiles_.context().control.check();
+        const size_t first = task % groups * kRows;
+        const size_t block = task / groups;
         const size_t width = std::min(kRows, count - first);
         const size_t begin = block * kPoints;
         const size_t end = std::min(points, begin + kPoints);
@@ -51,61 +53,67 @@ class Coverage : public Objective {
   }
 
   void add(int32_t row) override {
-    const size_t points = reached_.size();
-    tiles_.pairs().context().pool.for_blocks(points, kPoints, [&](unsigned, size_t begin, size_t end) {
-      float similarity[kRows * kPoints];
+    tiles_.context().pool.for_blocks(tiles_.padded(), kPoints, [&](unsigned, size_t begin, size_t end) {
+      alignas(64) float similarity[kPoints];
       tiles_.tile(&row, 1, begin, end, similarity);
-      for (size_t i = begin; i < end; ++i)
-        reached_[i] = after(static_cast<double>(similarity[i - begin]), i);
+      cover(similarity, begin, end);
     });
   }
 
  protected:
   virtual double sum(const float* similarity, size_t begin, size_t end) const = 0;
-  virtual double after(double similarity, size_t i) const = 0;
-
-  // Four sums side by side: the additions need not wait for each other.
-  template <typename Term>
-  static double sum_of(size_t begin, size_t end, const Term& term) {
-    double lanes[4] = {};
-    size_t i = begin;
-    for (; i + 4 <= end; i += 4)
-      for (size_t t = 0; t < 4; ++t) lanes[t] += term(i + t);
-    for (size_t t = 0; i + t < end; ++t) lanes[t] += term(i + t);
-    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
-  }
+  virtual void cover(const float* similarity, size_t begin, size_t end) = 0;
 
   Tiles tiles_;
-  std::vector<double> reached_, cap_, bonus_;
-  std::vector<double> partial_;
+
+ private:
+  std::vector<double> bonus_, partial_;
 };
 
 class FacilityLocation : public Coverage {
  public:
-  using Coverage::Coverage;
+  FacilityLocation(Tiles tiles, Levels levels)
+      : Coverage(std::move(tiles), std::move(levels.bonus)), reached_(by_point(tiles_, levels.floor, 0, kFull)) {
+    if (!levels.cap.empty()) cap_ = by_point(tiles_, levels.cap, 0, 0);
+  }
 
  protected:
   double sum(const float* similarity, size_t begin, size_t end) const override {
-    return sum_of(begin, end, [&](size_t i) {
-      return std::max(0.0, std::min(static_cast<double>(similarity[i - begin]), cap_[i]) - reached_[i]);
-    });
+    const float* cap = cap_.empty() ? nullptr : cap_.data() + begin;
+    return tiles_.context().kernel.above(similarity, reached_.data() + begin, cap, end - begin);
   }
-  double after(double similarity, size_t i) const override {
-    return std::max(reached_[i], std::min(similarity, cap_[i]));
+  void cover(const float* similarity, size_t begin, size_t end) override {
+    for (size_t i = begin; i < end; ++i) {
+      const float s = similarity[i - begin];
+      reached_[i] = std::max(reached_[i], cap_.empty() ? s : std::min(s, cap_[i]));
+    }
   }
+
+ private:
+  std::vector<float> reached_, cap_;
 };
 
 class SaturatedCoverage : public Coverage {
  public:
-  using Coverage::Coverage;
+  SaturatedCoverage(Tiles tiles, const std::vector<double>& cap)
+      : Coverage(std::move(tiles), {}), left_(cap), room_(by_point(tiles_, cap, 0, 0)) {
+    left_.resize(room_.size(), 0);
+  }
 
  protected:
   double sum(const float* similarity, size_t begin, size_t end) const override {
-    return sum_of(begin, end, [&](size_t i) {
-      return std::min(static_cast<double>(similarity[i - begin]), std::max(0.0, cap_[i] - reached_[i]));
-    });
+    return tiles_.context().kernel.within(similarity, room_.data() + begin, end - begin);
   }
-  double after(double similarity, size_t i) const override { return reached_[i] + similarity; }
+  void cover(const float* similarity, size_t begin, size_t end) override {
+    for (size_t i = begin; i < end; ++i) {
+      left_[i] = std::max(0.0, left_[i] - static_cast<double>(similarity[i - begin]));
+      room_[i] = static_cast<float>(left_[i]);
+    }
+  }
+
+ private:
+  std::vector<double> left_;  // how much more each point can be covered
+  std::vector<float> room_;   // the same, rounded
 };
 
 struct Neighbour {
@@ -120,18 +128,18 @@ struct Neighbour {
 class SparseFacilityLocation : public Objective {
  public:
   SparseFacilityLocation(const Tiles& tiles, size_t neighbours)
-      : pool_(tiles.pairs().context().pool), reached_(tiles.pairs().a().rows, 0) {
+      : pool_(tiles.context().pool), reached_(tiles.points(), 0) {
     const size_t n = reached_.size();
     const size_t k = std::min(neighbours, n);
     std::vector<Neighbour> nearest(n * k);
     pool_.for_blocks(n, kRows, [&](unsigned, size_t first, size_t last) {
-      tiles.pairs().context().control.check();
-      float similarity[kRows * kPoints];
+      tiles.context().control.check();
+      alignas(64) float similarity[kRows * kPoints];
       int32_t rows[kRows];
       for (size_t i = first; i < last; ++i) rows[i - first] = static_cast<int32_t>(i);
       for (size_t begin = 0; begin < n; begin += kPoints) {
         const size_t end = std::min(n, begin + kPoints);
-        tiles.tile(rows, last - first, begin, end, similarity);
+        tiles.tile(rows, last - first, begin, std::min(tiles.padded(), begin + kPoints), similarity);
         for (size_t i = first; i < last; ++i) {
           Neighbour* heap = nearest.data() + i * k;
           for (size_t j = begin; j < end; ++j) {
@@ -191,8 +199,8 @@ ObjectivePtr facility_location(Tiles tiles, Levels levels) {
   return std::make_unique<FacilityLocation>(std::move(tiles), std::move(levels));
 }
 
-ObjectivePtr saturated_coverage(Tiles tiles, std::vector<double> cap) {
-  return std::make_unique<SaturatedCoverage>(std::move(tiles), Levels{{}, std::move(cap), {}});
+ObjectivePtr saturated_coverage(Tiles tiles, const std::vector<double>& cap) {
+  return std::make_unique<SaturatedCoverage>(std::move(tiles), cap);
 }
 
 ObjectivePtr sparse_facility_location(const Tiles& tiles, size_t neighbours) {

@@ -34,9 +34,7 @@ class KCenter : public Nearest {
   void gains(const int32_t* rows, size_t count, double* out) override {
     for (size_t r = 0; r < count; ++r) out[r] = nearest_[static_cast<size_t>(rows[r])];
   }
-  double value(double) const override {
-    return size_ == 0 ? 0 : -*std::max_element(nearest_.begin(), nearest_.end());
-  }
+  double value(double) const override { return size_ == 0 ? 0 : -*std::max_element(nearest_.begin(), nearest_.end()); }
 };
 
 class DisparityMin : public Nearest {

@@ -1,6 +1,6 @@
-// Greedy MAP inference of determinantal point processes (Chen, Zhang, Zhou, NeurIPS 2018, algorithm 1): a row keeps its row
-// of the Cholesky factor of the kernel over S, so that its gain costs one product a step. The factor of a row is only
-// brought up to date when somebody asks for its gain: with the lazy optimizer most rows stay far behind.
+// Greedy MAP inference of determinantal point processes (Chen, Zhang, Zhou, NeurIPS 2018, algorithm 1): a row keeps its
+// row of the Cholesky factor of the kernel over S, so that its gain costs one product a step. The factor of a row is
+// only brought up to date when somebody asks for its gain: with the lazy optimizer most rows stay far behind.
 #include <algorithm>
 #include <atomic>
 #include <utility>
@@ -23,7 +23,10 @@ double inner(const double* x, const double* y, size_t count) {
 class LogDeterminant : public Objective {
  public:
   LogDeterminant(Pairs pairs, double ridge, const Matrix& condition, double scale)
-      : pairs_(std::move(pairs)), ridge_(ridge), conditions_(condition.rows), factor_(pairs_.a().rows),
+      : pairs_(std::move(pairs)),
+        ridge_(ridge),
+        conditions_(condition.rows),
+        factor_(pairs_.a().rows),
         variance_(factor_.size()) {
     const Context& context = pairs_.context();
     const std::vector<double> triangle = cholesky(condition);

@@ -52,9 +52,13 @@ const std::unordered_map<std::string, Make>& makers() {
                                        : sparse_facility_location(tiles, m.part.neighbours);
        }},
       {"facility-location-mi",
-       [](const Maker& m) { return facility_location(m.tiles(m.x), {{}, m.nearest(m.part.eta), {}}); }},
+       [](const Maker& m) {
+         return facility_location(m.tiles(m.x), {{}, m.nearest(m.part.eta), {}});
+       }},
       {"facility-location-cg",
-       [](const Maker& m) { return facility_location(m.tiles(m.x), {m.nearest(m.part.nu), {}, {}}); }},
+       [](const Maker& m) {
+         return facility_location(m.tiles(m.x), {m.nearest(m.part.nu), {}, {}});
+       }},
       {"facility-location-query-mi",
        [](const Maker& m) {
          return facility_location(m.tiles(m.part.examples), {{}, {}, m.nearest(m.part.eta)});
@@ -63,9 +67,12 @@ const std::unordered_map<std::string, Make>& makers() {
        [](const Maker& m) {
          std::vector<double> cap = m.pairs(m.x).column_sums();
          for (double& value : cap) value *= m.part.alpha;
-         return saturated_coverage(m.tiles(m.x), std::move(cap));
+         return saturated_coverage(m.tiles(m.x), cap);
        }},
-      {"log-determinant", [](const Maker& m) { return m.log_determinant_given({nullptr, m.x.is_double, 0, m.x.cols}, 0); }},
+      {"log-determinant",
+       [](const Maker& m) {
+         return m.log_determinant_given({nullptr, m.x.is_double, 0, m.x.cols}, 0);
+       }},
       {"log-determinant-cg", [](const Maker& m) { return m.log_determinant_given(m.part.examples, m.part.nu); }},
       {"log-determinant-mi",
        [](const Maker& m) {
@@ -91,8 +98,7 @@ const std::unordered_map<std::string, Make>& makers() {
 ObjectivePtr make_objective(const Task& task, const Context& context) {
   std::vector<std::pair<double, ObjectivePtr>> parts;
   for (const Part& part : task.parts) {
-    const double gamma =
-        part.measure != Measure::kRbf ? 0 : part.gamma > 0 ? part.gamma : default_gamma(task.x);
+    const double gamma = part.measure != Measure::kRbf ? 0 : part.gamma > 0 ? part.gamma : default_gamma(task.x);
     const auto found = makers().find(part.name);
     if (found == makers().end()) throw std::invalid_argument("There is no objective \"" + part.name + "\".");
     parts.emplace_back(part.weight, found->second(Maker{context, task.x, part, gamma}));

@@ -140,9 +140,7 @@ class Lazy {
 
   // Rounding may raise a gain a little from one step to the next; what could be that close is looked at again, so that
   // the choice is the naive one.
-  double slack(double key) const {
-    return key == -kUnknown ? 0 : 1e-10 * std::fabs(key) + 1e-13 * largest_;
-  }
+  double slack(double key) const { return key == -kUnknown ? 0 : 1e-10 * std::fabs(key) + 1e-13 * largest_; }
 
   Heap heap_;
   double largest_ = 0;
@@ -216,8 +214,8 @@ Maximum knapsack(const Task& task, const Context& context, Control& control) {
   return std::move(better);
 }
 
-// Buchbinder et al., FOCS 2012 (randomized double greedy): X grows from nothing, Y shrinks from everything; each row joins
-// X or leaves Y with probabilities in proportion to what that gains.
+// Buchbinder et al., FOCS 2012 (randomized double greedy): X grows from nothing, Y shrinks from everything; each row
+// joins X or leaves Y with probabilities in proportion to what that gains.
 Maximum bidirectional(const Task& task, const Context& context, Control& control) {
   const ObjectivePtr grows = make_objective(task, context);
   const ObjectivePtr shrinks = make_objective(task, context);
@@ -259,7 +257,7 @@ Maximum maximize(const Task& task, Control& control) {
   const StandardArithmetic standard;
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(task.threads);
-  const DotKernel& kernel = dot_kernel(task.simd);
+  const PanelKernel& kernel = panel_kernel(task.simd);
   const Context context{pool, control, kernel};
   if (task.x.rows > 0) check_finite(task.x, pool);
   Maximum out = task.optimizer == Optimizer::kBidirectional ? bidirectional(task, context, control)

@@ -68,7 +68,7 @@ struct Levels {
 // sum_i max over S of s_ij, clamped to [floor_i, cap_i], minus floor_i; plus the bonuses of S. Points are `tiles.a`.
 ObjectivePtr facility_location(Tiles tiles, Levels levels);
 // sum_i min(sum over S of s_ij, cap_i)
-ObjectivePtr saturated_coverage(Tiles tiles, std::vector<double> cap);
+ObjectivePtr saturated_coverage(Tiles tiles, const std::vector<double>& cap);
 // Facility location over the `neighbours` most similar rows of each point; N * neighbours entries.
 ObjectivePtr sparse_facility_location(const Tiles& tiles, size_t neighbours);
 

@@ -1,4 +1,5 @@
-// Objectives whose gain is base(x) + factor * sum over S of pair(p, x): each step adds one column of pairs to all gains.
+// Objectives whose gain is base(x) + factor * sum over S of pair(p, x): each step adds one column of pairs to all
+// gains.
 #include <utility>
 
 #include "objectives/objective.h"

@@ -151,8 +151,7 @@ std::vector<double> Pairs::closed_sums() const {
   context_.pool.for_blocks(b_.rows, kBlock, [&](unsigned, size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       const T* row = row_of<T>(b_, i);
-      const double inner =
-          sum_over(d, [&](size_t j) { return (static_cast<double>(row[j]) - mean[j]) * total[j]; });
+      const double inner = sum_over(d, [&](size_t j) { return (static_cast<double>(row[j]) - mean[j]) * total[j]; });
       if (cosine) {
         sums[i] = 0.5 * (n + inner * inverse_b_[i]);
         continue;

@@ -9,7 +9,7 @@
 #include "core/control.h"
 #include "core/matrix.h"
 #include "core/thread_pool.h"
-#include "kernels/dot.h"
+#include "kernels/panel.h"
 
 namespace coregain::objectives {
 
@@ -17,7 +17,7 @@ namespace coregain::objectives {
 struct Context {
   ThreadPool& pool;
   const Control& control;
-  const DotKernel& kernel;
+  const PanelKernel& kernel;
 };
 
 enum class Measure {
