@@ -48,6 +48,7 @@ export {
 export { type RunInput, type RunRecord, runRecord, writeRun } from './select/runRecord.js';
 export { readSamples, rowsOfIds, type SelectedSample } from './select/samples.js';
 export { type SelectOptions, select } from './select/select.js';
+export { type SieveOptions, type SieveResult, type SieveStream, sieveStream } from './select/sieve.js';
 export type { EngineReport, Gain, Partition, Remainder, Selection } from './select/types.js';
 export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from './select/write.js';
 

@@ -130,11 +130,38 @@ export interface MaximizeResult {
   simd: string;
 }
 
+/** Arguments of `sieveOpen`, already validated. */
+export interface SieveJob {
+  objective: 'facility-location' | 'log-determinant';
+  similarity: 'cosine' | 'rbf';
+  /** Absent = taken from the reference. */
+  gamma?: number | undefined;
+  ridge: number;
+  budget: number;
+  epsilon: number;
+  threads: number;
+  cols: number;
+  isDouble: boolean;
+  /** Copied; on a SharedArrayBuffer. */
+  reference?: Float32Array | Float64Array | undefined;
+  referenceRows?: number | undefined;
+}
+
+/** A stream in the addon; freed with the value. */
+export type SieveHandle = { readonly __sieve: unique symbol };
+
 /** The functions of the C++ addon. Promises reject with `code` `ERR_CANCELLED` when cancelled. */
 export interface NativeAddon {
   cpu(): CpuReport;
   greedyBins(job: GreedyJob): Promise<GreedyResult>;
   maximize(job: MaximizeJob): Promise<MaximizeResult>;
+  sieveOpen(job: SieveJob): SieveHandle;
+  /** One at a time; `control` as in `GreedyJob`. */
+  sieveFit(
+    handle: SieveHandle,
+    batch: { data: Float32Array | Float64Array; rows: number; cols: number; control: Int32Array },
+  ): Promise<void>;
+  sieveBest(handle: SieveHandle): { rows: Float64Array; gains: Float64Array; value: number; sieves: number };
   renderScenes(job: RenderJob): Promise<RenderedScene[]>;
 }
 

@@ -33,6 +33,16 @@ inline napi_typedarray_type type_of(const Napi::Value& value) {
   return value.IsTypedArray() ? value.As<Napi::TypedArray>().TypedArrayType() : napi_uint8_clamped_array;
 }
 
+inline double number(const Napi::Object& object, const char* name, double absent) {
+  const Napi::Value value = object.Get(name);
+  return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : absent;
+}
+
+inline std::string text(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+}
+
 // A copy of an array; empty where the property is absent.
 template <typename Array, typename T>
 std::vector<T> copy_of(const Napi::Object& object, const char* name, napi_typedarray_type type) {

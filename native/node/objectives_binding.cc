@@ -35,16 +35,6 @@ struct MaximizeJob {
   }
 };
 
-double number(const Napi::Object& object, const char* name, double absent) {
-  const Napi::Value value = object.Get(name);
-  return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : absent;
-}
-
-std::string text(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  return value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
-}
-
 bool indices_below(const std::vector<int32_t>& values, size_t end) {
   for (const int32_t value : values)
     if (value < 0 || static_cast<size_t>(value) >= end) return false;

@@ -56,6 +56,17 @@ std::vector<double> inverse_norms(const Context& context, const Matrix& x) {
 }
 
 template <typename T>
+double one_pair(Measure measure, double gamma, const T* x, const T* y, size_t cols) {
+  if (measure == Measure::kCosine) {
+    const double squares = dot(x, x, cols) * dot(y, y, cols);
+    return squares > 0 ? 0.5 + 0.5 * dot(x, y, cols) / std::sqrt(squares) : 0.5;
+  }
+  const double squared = squared_distance(x, y, cols);
+  if (measure == Measure::kRbf) return std::exp(-gamma * squared);
+  return measure == Measure::kDistance ? std::sqrt(squared) : squared;
+}
+
+template <typename T>
 std::vector<double> means(const Matrix& x) {
   std::vector<double> mean(x.cols, 0);
   for (size_t i = 0; i < x.rows; ++i) {
@@ -187,6 +198,11 @@ std::vector<double> Pairs::column_maxima() const {
       for (size_t i = 0; i < a_.rows; ++i) most[j] = std::max(most[j], (*this)(i, j));
   });
   return most;
+}
+
+double pair_of(Measure measure, double gamma, const Matrix& a, size_t i, const Matrix& b, size_t j) {
+  return a.is_double ? one_pair(measure, gamma, a.f64(i), b.f64(j), a.cols)
+                     : one_pair(measure, gamma, a.f32(i), b.f32(j), a.cols);
 }
 
 std::vector<double> column_means(const Matrix& x) {

@@ -59,6 +59,9 @@ class Pairs {
   std::vector<double> inverse_a_, inverse_b_;  // 1 / |x|, 0 for a zero row; cosine only
 };
 
+// One pair, of rows i of `a` and j of `b`.
+double pair_of(Measure measure, double gamma, const Matrix& a, size_t i, const Matrix& b, size_t j);
+
 // Mean of each column.
 std::vector<double> column_means(const Matrix& x);
 // 1 / sum of the columns' variances; 1 where they are all 0.
