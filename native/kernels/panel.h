@@ -15,7 +15,9 @@ struct PanelKernel {
   // out[r * stride + t] = sum_j panel[j * kPoints + t] * rows[r * d + j], r < count <= kRows; at most min(d, kChunk) +
   // d / kChunk + 1 roundings. A product does not depend on its place in the panel, nor on `count`.
   void (*products)(const float* panel, const float* rows, size_t count, size_t d, float* out, size_t stride);
-  // sum_i max(0, min(s[i], cap[i]) - reached[i]); n a multiple of kPoints, `cap` null = no cap. The terms are float32,
+  // s[i] = 1/2 + s[i] / 2, into [0, 1]; n a multiple of kPoints, as below.
+  void (*similarity)(float* s, size_t n);
+  // sum_i max(0, min(s[i], cap[i]) - reached[i]); `cap` null = no cap. The terms are float32,
   // their sum float64 in a fixed order: it never grows when `reached` does.
   double (*above)(const float* s, const float* reached, const float* cap, size_t n);
   // sum_i min(s[i], room[i])

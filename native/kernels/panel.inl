@@ -64,6 +64,15 @@ inline Lanes least(Lanes a, Lanes b) {
   return a < b ? a : b;
 }
 
+void similarity(float* s, size_t n) {
+  const Lanes one = Lanes{} + 1;
+  for (size_t i = 0; i < n; i += kLanes) {
+    const Lanes value = load(s + i) * 0.5F + 0.5F;
+    const Lanes positive = value > 0 ? value : Lanes{};
+    *reinterpret_cast<Lanes*>(s + i) = least(positive, one);
+  }
+}
+
 double above(const float* s, const float* reached, const float* cap, size_t n) {
   Sum sum;
   for (size_t i = 0; i < n; i += kLanes) {
@@ -83,6 +92,6 @@ double within(const float* s, const float* room, size_t n) {
 }  // namespace
 
 extern const PanelKernel COREGAIN_PANEL;
-const PanelKernel COREGAIN_PANEL = {COREGAIN_NAME, products, above, within};
+const PanelKernel COREGAIN_PANEL = {COREGAIN_NAME, products, similarity, above, within};
 
 }  // namespace coregain

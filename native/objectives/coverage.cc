@@ -125,37 +125,51 @@ struct Neighbour {
   }
 };
 
+// The k rows most similar to each row, in no order.
+std::vector<Neighbour> nearest_rows(const Tiles& tiles, size_t k) {
+  constexpr size_t kGroup = 4 * kRows;  // rows that a block of points serves while it is in the cache
+  const size_t n = tiles.points();
+  std::vector<Neighbour> nearest(n * k);
+  tiles.context().pool.for_blocks(n, kGroup, [&](unsigned, size_t first, size_t last) {
+    alignas(64) float similarity[kRows * kPoints];
+    int32_t rows[kGroup];
+    for (size_t i = first; i < last; ++i) rows[i - first] = static_cast<int32_t>(i);
+    for (size_t begin = 0; begin < n; begin += kPoints) {
+      tiles.context().control.check();
+      const size_t end = std::min(n, begin + kPoints);
+      for (size_t i = first; i < last; ++i) {
+        const size_t place = (i - first) % kRows;
+        if (place == 0) {
+          const size_t count = std::min(kRows, last - i);
+          tiles.tile(rows + (i - first), count, begin, std::min(tiles.padded(), begin + kPoints), similarity);
+        }
+        const float* s = similarity + place * kPoints;
+        Neighbour* heap = nearest.data() + i * k;
+        for (size_t j = begin; j < end; ++j) {
+          if (j >= k && s[j - begin] < heap[0].similarity) continue;
+          const Neighbour found{s[j - begin], static_cast<int32_t>(j)};
+          if (j < k) {
+            heap[j] = found;
+            if (j + 1 == k) std::make_heap(heap, heap + k);
+          } else if (found < heap[0]) {
+            std::pop_heap(heap, heap + k);
+            heap[k - 1] = found;
+            std::push_heap(heap, heap + k);
+          }
+        }
+      }
+    }
+  });
+  return nearest;
+}
+
 class SparseFacilityLocation : public Objective {
  public:
   SparseFacilityLocation(const Tiles& tiles, size_t neighbours)
       : pool_(tiles.context().pool), reached_(tiles.points(), 0) {
     const size_t n = reached_.size();
     const size_t k = std::min(neighbours, n);
-    std::vector<Neighbour> nearest(n * k);
-    pool_.for_blocks(n, kRows, [&](unsigned, size_t first, size_t last) {
-      tiles.context().control.check();
-      alignas(64) float similarity[kRows * kPoints];
-      int32_t rows[kRows];
-      for (size_t i = first; i < last; ++i) rows[i - first] = static_cast<int32_t>(i);
-      for (size_t begin = 0; begin < n; begin += kPoints) {
-        const size_t end = std::min(n, begin + kPoints);
-        tiles.tile(rows, last - first, begin, std::min(tiles.padded(), begin + kPoints), similarity);
-        for (size_t i = first; i < last; ++i) {
-          Neighbour* heap = nearest.data() + i * k;
-          for (size_t j = begin; j < end; ++j) {
-            const Neighbour found{similarity[(i - first) * kPoints + j - begin], static_cast<int32_t>(j)};
-            if (j < k) {
-              heap[j] = found;
-              if (j + 1 == k) std::make_heap(heap, heap + k);
-            } else if (found < heap[0]) {
-              std::pop_heap(heap, heap + k);
-              heap[k - 1] = found;
-              std::push_heap(heap, heap + k);
-            }
-          }
-        }
-      }
-    });
+    const std::vector<Neighbour> nearest = nearest_rows(tiles, k);
     // by candidate: the points that count it among their neighbours, ascending
     starts_.assign(n + 1, 0);
     for (const Neighbour& neighbour : nearest) ++starts_[static_cast<size_t>(neighbour.row) + 1];

@@ -14,7 +14,10 @@ namespace coregain::objectives {
 namespace {
 
 constexpr size_t kChunk = 1024;  // gains asked for at once: a cancellation is noticed in between
+// Lazy looks at the few rows of the highest bounds together, and at more at a time the longer a step takes: rows that
+// are looked at together share the points in the cache.
 constexpr size_t kLazyBatch = 16;
+constexpr size_t kLargestBatch = 128;
 
 // A row with its key: the gain, or the gain by cost. The largest key first, the lowest row on ties.
 struct Candidate {
@@ -104,7 +107,7 @@ class Lazy {
     std::vector<Candidate> seen;
     std::vector<int32_t> batch;
     // The first step looks at all rows.
-    const size_t width = first_ ? heap_.size() : kLazyBatch;
+    size_t width = first_ ? heap_.size() : kLazyBatch;
     do {
       batch.clear();
       while (batch.size() < width && !heap_.empty() && !(heap_.top().key < best.key - slack(best.key))) {
@@ -115,6 +118,7 @@ class Lazy {
         seen.push_back(candidate);
         if (candidate.better_than(best)) best = candidate;
       }
+      width = std::min(2 * width, std::max(width, kLargestBatch));
     } while (!batch.empty());
     if (first_) largest_ = std::max(0.0, best.key);
     first_ = false;

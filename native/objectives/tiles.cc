@@ -75,7 +75,7 @@ void Tiles::tile(const int32_t* rows, size_t count, size_t begin, size_t end, fl
   for (size_t r = 0; r < count; ++r) {
     float* s = out + r * kPoints;
     if (pairs_.measure() == Measure::kCosine) {
-      for (size_t i = 0; i < end - begin; ++i) s[i] = std::min(1.F, std::max(0.F, 0.5F + 0.5F * s[i]));
+      context().kernel.similarity(s, end - begin);
     } else {
       const float own = b_.squares[static_cast<size_t>(rows[r])];
       for (size_t i = 0; i < end - begin; ++i) s[i] = std::exp(-std::max(0.F, a.squares[begin + i] + own - 2 * s[i]));

@@ -73,6 +73,9 @@ TEST("sums of coverage: the formula, and no growth when more is covered") {
     EXPECT(std::fabs(kernel.above(s.data(), reached.data(), nullptr, n) - above) < 1e-12);
     EXPECT(std::fabs(kernel.above(s.data(), reached.data(), cap.data(), n) - capped) < 1e-12);
     EXPECT(std::fabs(kernel.within(s.data(), cap.data(), n) - within) < 1e-12);
+    std::vector<float> similarity = s;
+    kernel.similarity(similarity.data(), n);
+    for (size_t i = 0; i < n; ++i) EXPECT(std::fabs(similarity[i] - std::clamp(0.5F + s[i] / 2, 0.F, 1.F)) < 1e-7F);
     double last = kernel.above(s.data(), reached.data(), nullptr, n);
     std::vector<float> more = reached;
     for (size_t i = 0; i < n; ++i) {
