@@ -30,10 +30,25 @@ export { REDUCTIONS, type ReduceOptions, type ReduceResult, type Reduction, redu
 
 export { ENGINES, type Engine, GAINS, type PartitionOptions, partition, REMAINDERS } from './select/bins.js';
 export { type DrawOptions, draw, parseBudget } from './select/draw.js';
+export { type Maximization, type MaximizeOptions, maximize } from './select/maximize.js';
 export { naivePartition } from './select/naive.js';
+export { naiveMaximize } from './select/objectives/naive.js';
+export {
+  type Examples,
+  type Mixture,
+  OBJECTIVES,
+  type Objective,
+  type ObjectiveName,
+  OPTIMIZERS,
+  type Optimizer,
+  SIMILARITIES,
+  type Similarity,
+  type SparseRows,
+} from './select/objectives/types.js';
 export { type RunInput, type RunRecord, runRecord, writeRun } from './select/runRecord.js';
 export { readSamples, rowsOfIds, type SelectedSample } from './select/samples.js';
 export { type SelectOptions, select } from './select/select.js';
+export { type SieveOptions, type SieveResult, type SieveStream, sieveStream } from './select/sieve.js';
 export type { EngineReport, Gain, Partition, Remainder, Selection } from './select/types.js';
 export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from './select/write.js';
 

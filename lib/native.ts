@@ -70,10 +70,98 @@ export interface RenderedScene {
   objects: { pixels: number; box: [number, number, number, number] }[];
 }
 
+/** One objective of a `MaximizeJob`: `name` as in lib/select/objectives/types.ts, with the parameters that it has. */
+export interface ObjectivePart {
+  name: string;
+  weight: number;
+  similarity?: 'cosine' | 'rbf' | undefined;
+  /** Absent = the default, which the engine takes from the data. */
+  gamma?: number | undefined;
+  lambda?: number | undefined;
+  eta?: number | undefined;
+  nu?: number | undefined;
+  ridge?: number | undefined;
+  alpha?: number | undefined;
+  /** 0 = all. */
+  neighbours?: number | undefined;
+  concave?: 'sqrt' | 'log' | 'inverse' | undefined;
+  /** Query or private set, of the type and width of `data`, on a SharedArrayBuffer. */
+  examples?: Float32Array | Float64Array | undefined;
+  exampleRows?: number | undefined;
+  /** Sparse rows (CSR), and the weights of all columns. */
+  offsets?: Int32Array | undefined;
+  indices?: Int32Array | undefined;
+  values?: Float64Array | undefined;
+  weights?: Float64Array | undefined;
+}
+
+/** Arguments of `maximize`, already validated. */
+export interface MaximizeJob {
+  /** Row-major [rows, cols] on a SharedArrayBuffer; absent where every objective has sparse rows. */
+  data?: Float32Array | Float64Array | undefined;
+  rows: number;
+  cols: number;
+  parts: ObjectivePart[];
+  /** uint8 [rows]: 1 = may be chosen. */
+  allowed: Uint8Array;
+  /** Chosen first, in this order. */
+  initial: Int32Array;
+  optimizer: 'naive' | 'lazy' | 'stochastic' | 'bidirectional';
+  /** Rows in all. */
+  budget: number;
+  /** float64 [rows]; then `maxCost` takes the place of `budget`. */
+  costs?: Float64Array | undefined;
+  maxCost: number;
+  seed: number;
+  epsilon: number;
+  threads: number;
+  simd: string;
+  /** As in `GreedyJob`; [1] counts chosen rows. */
+  control: Int32Array;
+}
+
+export interface MaximizeResult {
+  rows: Int32Array;
+  gains: Float64Array;
+  value: number;
+  evaluations: number;
+  threads: number;
+  seconds: number;
+  simd: string;
+}
+
+/** Arguments of `sieveOpen`, already validated. */
+export interface SieveJob {
+  objective: 'facility-location' | 'log-determinant';
+  similarity: 'cosine' | 'rbf';
+  /** Absent = taken from the reference. */
+  gamma?: number | undefined;
+  ridge: number;
+  budget: number;
+  epsilon: number;
+  threads: number;
+  cols: number;
+  isDouble: boolean;
+  /** Copied; on a SharedArrayBuffer. */
+  reference?: Float32Array | Float64Array | undefined;
+  referenceRows?: number | undefined;
+}
+
+/** A stream in the addon; freed with the value. */
+export type SieveHandle = { readonly __sieve: unique symbol };
+
 /** The functions of the C++ addon. Promises reject with `code` `ERR_CANCELLED` when cancelled. */
 export interface NativeAddon {
   cpu(): CpuReport;
   greedyBins(job: GreedyJob): Promise<GreedyResult>;
+  maximize(job: MaximizeJob): Promise<MaximizeResult>;
+  sieveOpen(job: SieveJob): SieveHandle;
+  /** One at a time; `control` as in `GreedyJob`. */
+  sieveFit(
+    handle: SieveHandle,
+    batch: { data: Float32Array | Float64Array; rows: number; cols: number; control: Int32Array },
+  ): Promise<void>;
+  sieveBest(handle: SieveHandle): { rows: Float64Array; gains: Float64Array; value: number; sieves: number };
   renderScenes(job: RenderJob): Promise<RenderedScene[]>;
 }
 

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "kernels/dot.h"
 #include "kernels/int8.h"
+#include "kernels/panel.h"
 #include "kernels/scores.h"
 #include "kernels/vectors.h"
 
@@ -12,16 +13,19 @@ namespace coregain {
 
 extern const DotKernel dot_scalar;
 extern const Int8Kernel int8_scalar;
+extern const PanelKernel panel_scalar;
 extern const ScoresKernel scores_scalar;
 extern const VectorsKernel vectors_scalar;
 #if defined(__x86_64__)
 extern const DotKernel dot_avx2, dot_avx512;
 extern const Int8Kernel int8_avx2, int8_avx512, int8_vnni, int8_amx;
+extern const PanelKernel panel_avx2, panel_avx512;
 extern const ScoresKernel scores_avx2, scores_avx512;
 extern const VectorsKernel vectors_avx2, vectors_avx512;
 #elif defined(__aarch64__)
 extern const DotKernel dot_neon;
 extern const Int8Kernel int8_neon;
+extern const PanelKernel panel_neon;
 extern const ScoresKernel scores_neon;
 extern const VectorsKernel vectors_neon;
 #endif
@@ -84,6 +88,17 @@ const VectorsKernel& vectors_kernel(const std::string& wanted) {
   if (level == "neon") return vectors_neon;
 #endif
   return vectors_scalar;
+}
+
+const PanelKernel& panel_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "avx2") return panel_avx2;
+  if (level != "scalar") return panel_avx512;
+#elif defined(__aarch64__)
+  if (level == "neon") return panel_neon;
+#endif
+  return panel_scalar;
 }
 
 unsigned DotKernel::roundings(size_t d) const {

@@ -8,6 +8,8 @@ class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) {
     register_greedy(env, exports, jobs_);
+    register_objectives(env, exports, jobs_);
+    register_sieve(env, exports, jobs_);
     register_render(env, exports, jobs_);
     napi_add_async_cleanup_hook(
         env,
