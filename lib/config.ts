@@ -10,6 +10,7 @@ import { presets } from './models/presets.js';
 import { REDUCTIONS } from './reduce/reduce.js';
 import { ENGINES, GAINS, REMAINDERS } from './select/bins.js';
 import { parseBudget } from './select/draw.js';
+import { STRATEGIES } from './select/select.js';
 
 /** Every message is what the value must be; `problems` puts the key before and the value behind it. */
 const atLeast = (min: number, what = `an integer >= ${min}`) => z.int(what).min(min, what);
@@ -98,6 +99,10 @@ const schema = z.strictObject(
     select: z
       .strictObject(
         {
+          /** `round-robin` needs groups, which only `select` can be given. */
+          strategy: choice(STRATEGIES.filter((name) => name !== 'round-robin')).default('bins'),
+          /** Of `kmeans`; a tenth of the budget if not given. */
+          clusters: atLeast(1).optional(),
           bins: atLeast(1).default(10),
           gain: choice(GAINS).default('sqeuclidean'),
           /** See `parseBudget`. */

@@ -47,8 +47,11 @@ export {
 } from './select/objectives/types.js';
 export { type RunInput, type RunRecord, runRecord, writeRun } from './select/runRecord.js';
 export { readSamples, rowsOfIds, type SelectedSample } from './select/samples.js';
-export { type SelectOptions, select } from './select/select.js';
+export { type SelectOptions, STRATEGIES, type Strategy, select } from './select/select.js';
 export { type SieveOptions, type SieveResult, type SieveStream, sieveStream } from './select/sieve.js';
+export { type DensityBalancedOptions, densityBalanced } from './select/strategies/densityBalanced.js';
+export { type HerdingOptions, herding, naiveHerding } from './select/strategies/herding.js';
+export { type ClusterOptions, clusterStrata, groupStrata, oneStratum } from './select/strategies/strata.js';
 export type { EngineReport, Gain, Partition, Remainder, Selection } from './select/types.js';
 export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from './select/write.js';
 

@@ -150,6 +150,20 @@ export interface SieveJob {
 /** A stream in the addon; freed with the value. */
 export type SieveHandle = { readonly __sieve: unique symbol };
 
+/** What the strategies of lib/select/strategies/ ask; already validated. */
+export interface StrategyJob {
+  /** Row-major [rows, cols], on a SharedArrayBuffer. */
+  data: Float32Array | Float64Array;
+  rows: number;
+  cols: number;
+  /** 0 = all hardware threads. */
+  threads: number;
+  /** '' = best available. */
+  simd: string;
+  /** As for `greedyBins`. */
+  control: Int32Array;
+}
+
 /** The functions of the C++ addon. Promises reject with `code` `ERR_CANCELLED` when cancelled. */
 export interface NativeAddon {
   cpu(): CpuReport;
@@ -162,6 +176,18 @@ export interface NativeAddon {
     batch: { data: Float32Array | Float64Array; rows: number; cols: number; control: Int32Array },
   ): Promise<void>;
   sieveBest(handle: SieveHandle): { rows: Float64Array; gains: Float64Array; value: number; sieves: number };
+  /** Clusters 0..clusters - 1 and squared distances to their centres. */
+  kMeans(
+    job: StrategyJob & { clusters: number; maxRounds: number; seed: number },
+  ): Promise<{ clusters: Int32Array; distances: Float64Array; rounds: number; converged: boolean }>;
+  /** `allowed` is uint8 [rows]; `initial` rows come first. */
+  herding(
+    job: StrategyJob & { budget: number; allowed: Uint8Array; initial: Int32Array },
+  ): Promise<{ rows: Int32Array; scores: Float64Array }>;
+  /** Rows within the radius of each row, itself included, and an order in which neighbours are near. */
+  density(
+    job: StrategyJob & { fraction: number; seed: number },
+  ): Promise<{ radiusSquared: number; neighbours: Int32Array; order: Int32Array }>;
   renderScenes(job: RenderJob): Promise<RenderedScene[]>;
 }
 

@@ -98,7 +98,7 @@ export async function run(input: RunConfigInput | RunConfig, options: RunOptions
 /** Finds what is wrong with the selection's options before the long stages; rows to include and exclude. */
 async function checkSelection({ select: options }: RunConfig, { samples }: Dataset) {
   const rows = samples.length;
-  integer('bins', options.bins, 1, rows);
+  if (options.strategy === 'bins') integer('bins', options.bins, 1, rows);
   const listed = async (name: 'include' | 'exclude') => {
     const list = options[name] ?? [];
     return rowsOfIds(typeof list === 'string' ? await readIdList(list) : list, samples, rows, name);

@@ -20,6 +20,8 @@ const KEYS: Record<string, readonly string[]> = {
   cache: ['embed', 'cache'],
   reduce: ['reduce', 'method'],
   dims: ['reduce', 'dims'],
+  strategy: ['select', 'strategy'],
+  clusters: ['select', 'clusters'],
   bins: ['select', 'bins'],
   gain: ['select', 'gain'],
   budget: ['select', 'budget'],

@@ -4,6 +4,7 @@ import { AGGREGATIONS, type Aggregation } from '../embed/aggregate.js';
 import { type PresetName, presets } from '../models/presets.js';
 import { ENGINES, type Engine, GAINS, REMAINDERS } from '../select/bins.js';
 import { parseBudget } from '../select/draw.js';
+import { STRATEGIES, type Strategy } from '../select/select.js';
 import type { Gain, Remainder } from '../select/types.js';
 
 /** Reads an integer >= `min`. */
@@ -73,6 +74,8 @@ export function encoderOptions(command: Command): Command {
 
 /** What `selectOptions` adds. */
 export interface SelectFlags {
+  strategy?: Strategy;
+  clusters?: number;
   bins?: number;
   budget?: number | string;
   gain?: Gain;
@@ -85,6 +88,14 @@ export interface SelectFlags {
 
 export function selectOptions(command: Command): Command {
   return command
+    .addOption(
+      choice('--strategy <name>', 'how the coreset is chosen, see docs/strategies.md (default: bins)', STRATEGIES),
+    )
+    .option(
+      '--clusters <count>',
+      'of the strategy kmeans: number of clusters (default: a tenth of the budget)',
+      integerFrom(1),
+    )
     .option('--bins <count>', 'number of bins (default: 10)', integerFrom(1))
     .option(
       '--budget <amount>',
@@ -92,7 +103,7 @@ export function selectOptions(command: Command): Command {
       budgetOf,
     )
     .addOption(choice('--gain <name>', 'what a bin maximises (default: sqeuclidean)', GAINS))
-    .option('--seed <number>', 'seed of the draw from the bins (default: 0)', integerFrom(0))
+    .option('--seed <number>', 'seed of the draw (default: 0)', integerFrom(0))
     .addOption(
       choice('--remainder <how>', 'the last N mod bins rows: into the bins, or nowhere (default: spread)', REMAINDERS),
     )

@@ -4,12 +4,13 @@ import type { Dataset } from '../data/dataset.js';
 import { openDataset } from '../data/open.js';
 import { ConfigError, DataError } from '../errors.js';
 import { readNpy } from '../formats/npy.js';
+import { readIdList } from '../idList.js';
 import type { JobOptions } from '../progress.js';
 import { formatSeconds } from '../report/numbers.js';
 import { claimFolder, writeResults } from '../results.js';
-import { partition } from '../select/bins.js';
-import { draw, planDraw } from '../select/draw.js';
+import { planDraw } from '../select/draw.js';
 import { readSamples, rowsOfIds, type SelectedSample } from '../select/samples.js';
+import { selectFrom } from '../select/select.js';
 import { addCommand, type Outcome } from './command.js';
 import { idsOf } from './configFlags.js';
 import { type SelectFlags, selectOptions, threadsOption } from './options.js';
@@ -19,6 +20,7 @@ interface Flags extends SelectFlags {
   embeddings: string;
   out: string;
   samples?: string;
+  groups?: string;
   data?: string;
   threads?: number;
   force?: true;
@@ -32,6 +34,7 @@ export function addSelect(program: Command): void {
     summary: 'embeddings -> bins -> coreset',
     examples: [
       'coregain select --embeddings X.npy --bins 10 --budget 0.2 --gain cosine --seed 0 --out coreset',
+      'coregain select --embeddings X.npy --strategy dbal --budget 0.05 --out coreset',
       'coregain select --embeddings embedded/embeddings.npy --samples embedded/samples.jsonl --data clevr --out coreset',
     ],
     resumes: false,
@@ -42,6 +45,7 @@ export function addSelect(program: Command): void {
     .option('--out <folder>', 'folder to write')
     .option('--force', 'replace the result of other options in that folder')
     .option('--samples <file>', 'samples.jsonl of `embed`: ids and paths of the rows (default: row numbers)')
+    .option('--groups <file>', 'of the strategy round-robin: the group (clip, class, ...) of each row, one a line')
     .option('--data <path>', 'with --samples: the data set, for the pictures of the report');
   selectOptions(command);
   threadsOption(command).option('--no-report', 'write no report.html and no coreset.png');
@@ -49,13 +53,16 @@ export function addSelect(program: Command): void {
 
 async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { embeddings, out, bins = 10, budget = 0.2, gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
-  const { engine = 'auto' } = flags;
+  const { engine = 'auto', strategy = 'bins', clusters } = flags;
   const ids = { include: await given(flags.include), exclude: await given(flags.exclude) };
   const path = (file: string | undefined) => file && resolve(file);
   const config = {
     embeddings: resolve(embeddings),
     samples: path(flags.samples),
     data: path(flags.data),
+    strategy,
+    clusters,
+    groups: path(flags.groups),
     ...{ bins, budget, gain, seed, remainder, engine, ...ids },
     threads: flags.threads ?? 0,
   };
@@ -66,16 +73,17 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { rows } = matrix;
   const samples = flags.samples === undefined ? undefined : await readSamples(flags.samples, rows, job.signal);
   const options = {
-    ...{ bins, budget, gain, seed, remainder, engine, threads: config.threads },
+    ...{ strategy, clusters, bins, budget, gain, seed, remainder, engine, threads: config.threads },
+    groups: flags.groups === undefined ? undefined : await readIdList(flags.groups),
     include: rowsOfIds(ids.include, samples, rows, 'include'),
     exclude: rowsOfIds(ids.exclude, samples, rows, 'exclude'),
   };
   planDraw(options, rows);
   const dataset = flags.data === undefined ? undefined : await openInOrder(flags.data, samples);
   try {
-    const selection = draw(await partition(matrix, { ...options, ...job }, embeddings), options);
+    const selection = await selectFrom(matrix, strategy, { ...options, ...job }, embeddings);
     const stages = [{ name: 'select', seconds: (performance.now() - start) / 1000 }];
-    const inputs = [embeddings, ...(flags.samples === undefined ? [] : [flags.samples])];
+    const inputs = [embeddings, flags.samples, flags.groups].filter((file) => file !== undefined);
     const results = { title: embeddings, config, selection, gain, matrix, samples, dataset, stages, inputs };
     const { files, record } = await writeResults(out, { ...results, report: flags.report }, job);
     return {

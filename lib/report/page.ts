@@ -24,12 +24,8 @@ export function reportPage(
   const { partition } = input.selection;
   const shared = binsPerColour(summary.bins.length);
   const colour = (bin: number) => (bin < 0 ? 'var(--none)' : `var(--b${Math.floor(bin / shared)})`);
-  const parts = [
-    ['bins', 'Bins'],
-    ['gain', 'Gain'],
-    ['map', 'Map'],
-    ['run', 'How it was made'],
-  ];
+  const byGain = sortedByGain(input);
+  const parts = [['bins', 'Bins'], ...(byGain ? [['gain', 'Gain']] : []), ['map', 'Map'], ['run', 'How it was made']];
   if (pictures) parts.unshift(['pictures', 'Pictures']);
   return html`<!doctype html>
 <html lang="en">
@@ -48,16 +44,20 @@ ${header(input, summary)}
 ${pictures ? gallerySection(pictures.shelves, pictures.tiles, summary, colour) : undefined}
 <section id="bins">
 <h2>Bins, and what was drawn from them</h2>
-<p class="lead">The pale bar is the bin, the solid part is what was drawn from it.${leftOutSentence(summary)}</p>
+<p class="lead">The pale bar is the bin, the solid part is what was drawn from it.${leftOutSentence(summary, byGain)}</p>
 ${binChart(summary, colour)}
 ${binTable(summary, partition)}
 </section>
-<section id="gain">
+${
+  byGain
+    ? html`<section id="gain">
 <h2>Gain along the selection order</h2>
 <p class="lead">Samples were put into bins one by one, always the one with the highest gain of those left.</p>
 ${gainChart(partition, colour)}
 <p class="hint">${gainHint(input.gain)}</p>
-</section>
+</section>`
+    : undefined
+}
 ${scatterSection(input.projection, partition.bins, summary, colour)}
 ${runSection(input.run, partition.engine)}
 </main>
@@ -76,20 +76,32 @@ function header(input: ReportInput, summary: Summary): Html {
     ['chosen', formatCount(chosenCount)],
     ['share', formatShare(chosenCount, rowCount)],
     ['bins', formatCount(bins.length)],
-    ['gain', input.gain === 'cosine' ? 'cosine' : 'squared distance'],
+    sortedByGain(input)
+      ? ['gain', input.gain === 'cosine' ? 'cosine' : 'squared distance']
+      : ['strategy', input.selection.partition.engine.name],
     ['seed', String(input.selection.seed)],
     ['time', formatSeconds(seconds)],
   ];
   return html`<header>
 <p class="kicker">Coreset report</p>
 <h1>${input.title}</h1>
-<p class="lead">A coreset is a small part of a data set that is meant to stand in for all of it. This one keeps ${formatCount(chosenCount)} of ${plural(rowCount, 'sample')}. ${howDrawn(summary)}</p>
+<p class="lead">A coreset is a small part of a data set that is meant to stand in for all of it. This one keeps ${formatCount(chosenCount)} of ${plural(rowCount, 'sample')}. ${howDrawn(summary, input)}</p>
 <p class="lead small">${input.encoder ? `${input.encoder.trim()} ` : undefined}Whether training on the coreset does as well as training on everything is not measured here.</p>
 <dl class="stats">${stats.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 </header>`;
 }
 
-function howDrawn({ bins }: Summary): string {
+/** Whether the rows were put into bins by their gain; another strategy has strata of its own, or only rows that it chose. */
+function sortedByGain({ selection }: ReportInput): boolean {
+  return ['lazy', 'gram', 'sweep', 'naive'].includes(selection.partition.engine.name);
+}
+
+function howDrawn({ bins }: Summary, input: ReportInput): string {
+  const { name } = input.selection.partition.engine;
+  if (name === 'random') return 'They were drawn at random.';
+  if (name === 'kmeans') return `They were drawn from ${plural(bins.length, 'cluster')} in proportion to their sizes.`;
+  if (name === 'round-robin') return `They were drawn from ${plural(bins.length, 'group')} in turns.`;
+  if (!sortedByGain(input)) return `The strategy ${name} chose them.`;
   const counts = bins.map((bin) => bin.drawn.length);
   const fewest = counts.reduce((least, count) => Math.min(least, count), Number.POSITIVE_INFINITY);
   const most = counts.reduce((greatest, count) => Math.max(greatest, count), 0);
@@ -98,8 +110,9 @@ function howDrawn({ bins }: Summary): string {
   return `All samples were sorted into ${plural(bins.length, 'bin')}, roughly from the most ordinary to the most unusual, and ${drawn} were drawn from each, so that the coreset holds the common and the rare alike.`;
 }
 
-function leftOutSentence({ leftOut }: Summary): string {
+function leftOutSentence({ leftOut }: Summary, byGain: boolean): string {
   if (leftOut.size === 0) return '';
+  if (!byGain) return ` ${plural(leftOut.size, 'sample')} ${leftOut.size === 1 ? 'was' : 'were'} not chosen.`;
   const verb = leftOut.size === 1 ? 'is' : 'are';
   return ` ${plural(leftOut.size, 'sample')} ${verb} in no bin: what was left after dividing the samples evenly was dropped, as configured.`;
 }

@@ -1,11 +1,10 @@
 /** The first half of a selection: all points -> bins, by the exact greedy gain. */
 import { isFloat32Array, isFloat64Array } from 'node:util/types';
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
-import { NativeError } from '../errors.js';
-import { checkFinite } from '../formats/finite.js';
 import type { EmbeddingMatrix } from '../matrix.js';
-import { type GreedyJob, type GreedyResult, native } from '../native.js';
+import { type GreedyJob, native } from '../native.js';
 import type { JobOptions } from '../progress.js';
+import { runNative } from './nativeJob.js';
 import { sharedData } from './shared.js';
 import type { Gain, Partition, Remainder } from './types.js';
 
@@ -40,7 +39,6 @@ export interface PartitionOptions extends JobOptions {
 const MAX_ROWS = 2 ** 31 - 1;
 /** What the native engine may ask of the operating system. */
 const MAX_THREADS = 1024;
-const PROGRESS_INTERVAL_MS = 100;
 
 /**
  * Sorts all N points into m bins (Dataset Quantization, arXiv 2308.10524, eq. 3). Bins are built one after the other
@@ -76,7 +74,7 @@ export async function partition(
   const control = new Int32Array(new SharedArrayBuffer(8));
   const job: GreedyJob = { data, rows, cols, bins, gain, remainder, engine, threads, simd: '', control };
   const points = remainder === 'spread' ? rows : rows - (rows % bins);
-  const { order, bins: binOf, gains, ...report } = await run(job, points, options, source);
+  const { order, bins: binOf, gains, ...report } = await runNative(native().greedyBins, job, points, options, source);
   return { bins: binOf, order, gains, binCount: bins, engine: report };
 }
 
@@ -92,48 +90,4 @@ export function checkMatrix(matrix: EmbeddingMatrix): void {
   if (data.length !== rows * cols) {
     throw outOfRange('embeddings.data.length', `rows * cols = ${rows} * ${cols} = ${rows * cols}`, data.length);
   }
-}
-
-/** Runs the engine: an abort goes to it through `control`, progress comes from there. */
-async function run(job: GreedyJob, points: number, options: JobOptions, source: string): Promise<GreedyResult> {
-  const { signal, onProgress } = options;
-  const { control } = job;
-  const cancel = () => Atomics.store(control, 0, 1);
-  signal?.addEventListener('abort', cancel, { once: true });
-
-  let reported = 0;
-  let complaint: { error: unknown } | undefined;
-  const report = () => {
-    const done = Atomics.load(control, 1);
-    if (done === reported || done === points) return;
-    reported = done;
-    try {
-      onProgress!({ stage: 'select', done, total: points, unit: 'points' });
-    } catch (error) {
-      // From a timer it would end the process; the caller of `partition` is the one to hear it.
-      complaint ??= { error };
-      cancel();
-    }
-  };
-  const timer = onProgress && setInterval(report, PROGRESS_INTERVAL_MS).unref();
-  try {
-    const result = await native().greedyBins(job);
-    signal?.throwIfAborted();
-    onProgress?.({ stage: 'select', done: points, total: points, unit: 'points' });
-    return result;
-  } catch (error) {
-    if (complaint) throw complaint.error;
-    signal?.throwIfAborted();
-    throw explain(error as Error & { code?: string; row?: number }, job, source);
-  } finally {
-    clearInterval(timer);
-    signal?.removeEventListener('abort', cancel);
-  }
-}
-
-/** Errors of the engine in the words of the caller. */
-function explain(error: Error & { code?: string; row?: number }, { data, cols }: GreedyJob, source: string): Error {
-  const { code, row, message } = error;
-  if (row !== undefined) checkFinite(data.subarray(row * cols, (row + 1) * cols), cols, source, row);
-  return code?.startsWith('ERR_') ? new NativeError(code, message, { cause: error }) : error;
 }

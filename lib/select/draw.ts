@@ -1,5 +1,5 @@
 /** The second half of a selection: bins -> coreset, by a seeded uniform draw. */
-import { integer, outOfRange, wrongType } from '../check.js';
+import { integer, oneOf, outOfRange, wrongType } from '../check.js';
 import { quotas, type Share } from './quotas.js';
 import { below, stream } from './random.js';
 import type { Partition, Selection } from './types.js';
@@ -13,6 +13,11 @@ export interface DrawOptions {
   include?: ArrayLike<number> | undefined;
   /** Rows that must not be in it. */
   exclude?: ArrayLike<number> | undefined;
+  /**
+   * How much each bin gives: in proportion to its size (the default), or `equal`: as many from each, in turns, while it
+   * has rows.
+   */
+  quota?: 'proportional' | 'equal' | undefined;
 }
 
 /** Draw options, checked against N rows. */
@@ -24,8 +29,8 @@ export interface DrawPlan {
 }
 
 const FREE = 0;
-const INCLUDED = 1;
-const EXCLUDED = 2;
+export const INCLUDED = 1;
+export const EXCLUDED = 2;
 const DRAWN = 3;
 
 /**
@@ -105,6 +110,7 @@ function tooFew(budgetCount: number, available: number, which: string): RangeErr
 export function draw(partition: Partition, options: DrawOptions): Selection {
   const { bins, order, binCount } = partition;
   const { budgetCount, seed, marks } = planDraw(options, bins.length);
+  if (options.quota !== undefined) oneOf('quota', options.quota, ['proportional', 'equal']);
 
   const shares: { -readonly [K in keyof Share]: Share[K] }[] = [];
   for (let bin = 0; bin < binCount; bin++) shares.push({ size: 0, low: 0, high: 0 });
@@ -124,8 +130,11 @@ export function draw(partition: Partition, options: DrawOptions): Selection {
   const available = shares.reduce((sum, { high }) => sum + high, outside.length);
   if (available < budgetCount) throw tooFew(budgetCount, available, 'are in a bin and not excluded');
 
+  // Bins of one size give equal parts: `quotas` looks at `size` for nothing else.
+  const equal = options.quota === 'equal';
+  const given = equal ? shares.map((share) => ({ ...share, size: 1 })) : shares;
   let start = 0;
-  for (const [bin, quota] of quotas(budgetCount - outside.length, shares).entries()) {
+  for (const [bin, quota] of quotas(budgetCount - outside.length, given).entries()) {
     const { size, low } = shares[bin]!;
     drawFrom(order.slice(start, start + size), quota - low, marks, seed, bin);
     start += size;

@@ -2,12 +2,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { isFloat32Array } from 'node:util/types';
 import { integer } from '../check.js';
-import { DataError, NativeError } from '../errors.js';
-import { checkFinite } from '../formats/finite.js';
 import { sharedFloats } from '../formats/npy.js';
 import type { EmbeddingMatrix } from '../matrix.js';
-import { type MaximizeJob, type MaximizeResult, native } from '../native.js';
+import { type MaximizeJob, native } from '../native.js';
 import type { JobOptions } from '../progress.js';
+import { runNative } from './nativeJob.js';
 import { gather, type Plan, type PlanOptions, plan } from './objectives/plan.js';
 import type { Optimizer, SparseRows } from './objectives/types.js';
 import { sharedData } from './shared.js';
@@ -37,7 +36,6 @@ export interface Maximization {
 
 /** What the native engine may ask of the operating system. */
 const MAX_THREADS = 1024;
-const PROGRESS_INTERVAL_MS = 100;
 /** About 5 ms of work between two turns of the event loop. */
 const CHUNK_VALUES = 1 << 20;
 
@@ -89,7 +87,7 @@ export async function maximize(
     simd: '',
     control: new Int32Array(new SharedArrayBuffer(8)),
   };
-  const result = await run(job, options, source);
+  const result = await runNative(native().maximize, job, job.budget, options, source);
   const { threads: used, seconds, simd, ...found } = result;
   return { ...found, engine: { optimizer, threads: used, seconds, simd } };
 }
@@ -121,50 +119,4 @@ function partOf(part: Plan['parts'][number], data: Float32Array | Float64Array |
   const rows = examples && gather(examples, data!, cols, scale);
   const { offsets, indices, values } = entries ?? {};
   return { ...parameters, examples: rows?.data, exampleRows: rows?.rows, offsets, indices, values };
-}
-
-/** Runs the engine: an abort goes to it through `control`, progress comes from there. */
-async function run(job: MaximizeJob, options: JobOptions, source: string): Promise<MaximizeResult> {
-  const { signal, onProgress } = options;
-  const { control, budget } = job;
-  const cancel = () => Atomics.store(control, 0, 1);
-  signal?.addEventListener('abort', cancel, { once: true });
-  let reported = 0;
-  let complaint: { error: unknown } | undefined;
-  const report = () => {
-    const done = Atomics.load(control, 1);
-    if (done === reported || done >= budget) return;
-    reported = done;
-    try {
-      onProgress!({ stage: 'select', done, total: budget, unit: 'points' });
-    } catch (error) {
-      // From a timer it would end the process; the caller is the one to hear it.
-      complaint ??= { error };
-      cancel();
-    }
-  };
-  const timer = onProgress && setInterval(report, PROGRESS_INTERVAL_MS).unref();
-  try {
-    const result = await native().maximize(job);
-    signal?.throwIfAborted();
-    onProgress?.({ stage: 'select', done: budget, total: budget, unit: 'points' });
-    return result;
-  } catch (error) {
-    if (complaint) throw complaint.error;
-    signal?.throwIfAborted();
-    throw explain(error as Error & { code?: string; row?: number }, job, source);
-  } finally {
-    clearInterval(timer);
-    signal?.removeEventListener('abort', cancel);
-  }
-}
-
-/** Errors of the engine in the words of the caller. */
-function explain(error: Error & { code?: string; row?: number }, { data, cols }: MaximizeJob, source: string): Error {
-  const { code, row, message } = error;
-  if (row !== undefined) {
-    checkFinite(data!.subarray(row * cols, (row + 1) * cols), cols, source, row);
-    return new DataError(code!, message.replace('The embedding matrix', source), { cause: error });
-  }
-  return code?.startsWith('ERR_') ? new NativeError(code, message, { cause: error }) : error;
 }

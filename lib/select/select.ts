@@ -1,20 +1,98 @@
+import { integer, oneOf, outOfRange } from '../check.js';
 import { readNpy } from '../formats/npy.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import { checkMatrix, type PartitionOptions, partition } from './bins.js';
 import { type DrawOptions, draw, planDraw } from './draw.js';
+import { maximize } from './maximize.js';
+import { type DensityBalancedOptions, densityBalanced } from './strategies/densityBalanced.js';
+import { herding } from './strategies/herding.js';
+import { ranked } from './strategies/ranked.js';
+import { type ClusterOptions, clusterStrata, groupStrata, oneStratum, report } from './strategies/strata.js';
 import type { Selection } from './types.js';
 
-export interface SelectOptions extends PartitionOptions, DrawOptions {}
+/** Objectives that need nothing but the embeddings; `maximize` has all of them, with all their parameters. */
+const OBJECTIVES = [
+  'facility-location',
+  'k-center',
+  'graph-cut',
+  'squared-distance',
+  'disparity-sum',
+  'disparity-min',
+  'log-determinant',
+  'saturated-coverage',
+] as const;
+
+/** How a coreset is chosen. docs/strategies.md has formulas, sources, and which to take when. */
+export const STRATEGIES = ['bins', 'random', 'dbal', 'round-robin', 'kmeans', 'herding', ...OBJECTIVES] as const;
+export type Strategy = (typeof STRATEGIES)[number];
+
+export interface SelectOptions
+  extends Partial<PartitionOptions>,
+    Omit<DrawOptions, 'quota'>,
+    Pick<DensityBalancedOptions, 'fraction'>,
+    Pick<ClusterOptions, 'maxRounds'> {
+  /** `bins` if not given. */
+  strategy?: Strategy | undefined;
+  /** Of `kmeans`: K; a tenth of the budget if not given. */
+  clusters?: number | undefined;
+  /** Of `round-robin`: the group of each row. */
+  groups?: ArrayLike<string | number> | undefined;
+}
 
 /**
- * Selects a coreset: `partition` into bins, then `draw` from them.
+ * Selects a coreset by one of the `STRATEGIES`:
+ *
+ * - `bins`: `partition` into `bins`, then `draw`; the only one that looks at `bins`, `gain`, `remainder`, `engine`;
+ * - `random`, `kmeans` (into `clusters`, a tenth of the budget if not given), `round-robin` (needs `groups`): strata, then
+ *   `draw`;
+ * - `dbal`: `densityBalanced`; `herding`: `herding`;
+ * - an objective: `maximize` with its default parameters.
+ *
  * @param embeddings in memory, or the path of a float32 or float64 [N, d] .npy file.
- * @throws as `readNpy`, `partition` and `draw` do, naming the file; what can be checked is checked before the long part.
+ * @throws as `readNpy` and what is called do, naming the file; what can be checked is checked before the long part.
  */
 export async function select(embeddings: EmbeddingMatrix | string, options: SelectOptions): Promise<Selection> {
+  const strategy = oneOf('strategy', options.strategy ?? 'bins', STRATEGIES);
   const fromFile = typeof embeddings === 'string';
   const matrix = fromFile ? await readNpy(embeddings, options) : embeddings;
   checkMatrix(matrix);
-  planDraw(options, matrix.rows);
-  return draw(await partition(matrix, options, fromFile ? embeddings : undefined), options);
+  return selectFrom(matrix, strategy, options, fromFile ? embeddings : undefined);
+}
+
+/** The same with the matrix at hand. @param source how messages call it. */
+export async function selectFrom(
+  matrix: EmbeddingMatrix,
+  strategy: Strategy,
+  options: SelectOptions,
+  source?: string,
+): Promise<Selection> {
+  const { rows } = matrix;
+  const { budgetCount, seed } = planDraw(options, rows);
+  switch (strategy) {
+    case 'bins': {
+      const bins = integer('bins', options.bins, 1, rows);
+      return draw(await partition(matrix, { ...options, bins }, source), options);
+    }
+    case 'random':
+      return draw(oneStratum(rows), options);
+    case 'kmeans': {
+      const clusters = integer('clusters', options.clusters ?? Math.ceil(budgetCount / 10), 1, rows);
+      return draw(await clusterStrata(matrix, { ...options, clusters }, source), options);
+    }
+    case 'round-robin': {
+      const groups = options.groups ?? [];
+      if (groups.length !== rows) throw outOfRange('groups.length', `${rows}, one group a row`, groups.length);
+      return draw(groupStrata(groups), { ...options, quota: 'equal' });
+    }
+    case 'dbal':
+      return densityBalanced(matrix, options, source);
+    case 'herding':
+      return herding(matrix, options, source);
+    default: {
+      const found = await maximize(matrix, { ...options, objective: { name: strategy } }, source);
+      const why = `${found.engine.optimizer} greedy, ${found.evaluations.toLocaleString('en')} gains looked at`;
+      const engine = { ...report(strategy, why, found.engine.seconds * 1000), threads: found.engine.threads };
+      return ranked(found.rows, found.gains, rows, seed, engine);
+    }
+  }
 }

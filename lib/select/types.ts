@@ -23,8 +23,8 @@ export interface Partition {
 
 /** How the native engine worked. */
 export interface EngineReport {
-  /** Which engine ran. */
-  readonly name: 'lazy' | 'gram' | 'sweep' | 'naive';
+  /** Which engine ran: `lazy` | `gram` | `sweep` | `naive`, or the name of a strategy. */
+  readonly name: string;
   /** Why that one, or what it measured about the data. */
   readonly why: string;
   /** `amx` | `avx512vnni` | `avx512` | `avx2` | `neon` | `scalar`. */

@@ -10,6 +10,7 @@ class Addon : public Napi::Addon<Addon> {
     register_greedy(env, exports, jobs_);
     register_objectives(env, exports, jobs_);
     register_sieve(env, exports, jobs_);
+    register_strategies(env, exports, jobs_);
     register_render(env, exports, jobs_);
     napi_add_async_cleanup_hook(
         env,

@@ -10,6 +10,7 @@ namespace coregain::node {
 void register_greedy(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_objectives(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_sieve(Napi::Env env, Napi::Object exports, Jobs& jobs);
+void register_strategies(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_render(Napi::Env env, Napi::Object exports, Jobs& jobs);
 
 }  // namespace coregain::node
