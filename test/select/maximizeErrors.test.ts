@@ -1,4 +1,5 @@
 /** Bad arguments and interruptions: one sentence that names the option, and nothing half done. */
+import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { type MaximizeOptions, maximize } from '#lib/select/maximize.js';
 import { naiveMaximize } from '#lib/select/objectives/naive.js';
@@ -232,4 +233,30 @@ describe('AbortSignal and progress', () => {
     };
     await expect(maximize(large, { ...options, onProgress: complain })).rejects.toThrow('no more');
   });
+});
+
+test('a worker that is terminated with selections under way takes nobody along', () => {
+  const product = new URL('../../dist/index.js', import.meta.url).href;
+  const worker = `
+    Promise.all([import('${product}'), import('node:worker_threads')]).then(([coregain, { parentPort }]) => {
+      const { maximize, sieveStream } = coregain;
+      const data = Float32Array.from({ length: 20000 * 16 }, (_, i) => Math.sin(i * i));
+      const matrix = { data, rows: 20000, cols: 16 };
+      maximize(matrix, { objective: { name: 'facility-location' }, budget: 5000 });
+      sieveStream({ objective: { name: 'log-determinant' }, budget: 300 }).partialFit(matrix);
+      setTimeout(() => parentPort.postMessage('at work'), 50);
+    });`;
+  const script = `
+    import { once } from 'node:events';
+    import { Worker } from 'node:worker_threads';
+    for (let i = 0; i < 5; i++) {
+      const worker = new Worker(${JSON.stringify(worker)}, { eval: true });
+      await once(worker, 'message');
+      await worker.terminate();
+    }
+    console.log('alive');`;
+  const options = { encoding: 'utf8', timeout: 50_000 } as const;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], options);
+  expect(stderr).toBe('');
+  expect(stdout).toBe('alive\n');
 });
