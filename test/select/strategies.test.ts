@@ -7,7 +7,7 @@ import { herding, naiveHerding } from '#lib/select/strategies/herding.js';
 import { clusterStrata, groupStrata, oneStratum } from '#lib/select/strategies/strata.js';
 import { cloud } from './data.js';
 
-const KINDS = ['isotropic', 'mixture', 'duplicates', 'all equal', 'integer grid'] as const;
+const KINDS = ['isotropic', 'mixture', 'duplicates', 'allEqual', 'integerGrid'] as const;
 const squared = (data: ArrayLike<number>, cols: number, a: number, b: number) => {
   let sum = 0;
   for (let j = 0; j < cols; j++) sum += (data[a * cols + j]! - data[b * cols + j]!) ** 2;
@@ -88,7 +88,7 @@ test('k-means: every row is in the cluster of the nearest mean, and seeds repeat
 });
 
 test('k-means with fewer different rows than clusters leaves the empty ones out', async () => {
-  const { binCount, bins } = await clusterStrata(cloud('all equal', 1, 20, 3), { clusters: 5 });
+  const { binCount, bins } = await clusterStrata(cloud('allEqual', 1, 20, 3), { clusters: 5 });
   expect(binCount).toBe(1);
   expect(new Set(bins)).toEqual(new Set([0]));
 });
