@@ -121,6 +121,19 @@ int WideInt::sign() const {
   return std::any_of(limbs_.begin(), limbs_.end(), [](uint64_t limb) { return limb != 0; }) ? 1 : 0;
 }
 
+namespace {
+
+// An integer of magnitude 2^62 to 2^126 as such: what the library's conversion does, without a call.
+__int128 long_integer(double value) {
+  constexpr uint64_t kImplicit = uint64_t{1} << 52;
+  const auto bits = std::bit_cast<uint64_t>(value);
+  const auto mantissa = static_cast<__int128>((bits & (kImplicit - 1)) | kImplicit);
+  const int shift = static_cast<int>(bits >> 52 & 0x7ff) - 1075;
+  return (bits >> 63 != 0 ? -mantissa : mantissa) << shift;
+}
+
+}  // namespace
+
 FixedVector::FixedVector(size_t d, int unit, int bits)
     : d_(d),
       limbs_(static_cast<size_t>(bits) / 64 + 1),
@@ -137,16 +150,12 @@ void FixedVector::add(const double* row, int64_t times) {
         data_[j] += static_cast<uint64_t>(static_cast<int64_t>(row[j] * units)) * static_cast<uint64_t>(times);
       return;
     }
-    constexpr uint64_t kImplicit = uint64_t{1} << 52;
+    const double units = std::ldexp(1.0, -unit_);
     for (size_t j = 0; j < d_; ++j) {
-      const auto bits = std::bit_cast<uint64_t>(row[j]);
-      const auto field = static_cast<int>(bits >> 52 & 0x7ff);
-      if (bits << 1 == 0) continue;
-      const uint64_t magnitude = (bits & (kImplicit - 1)) | (field > 0 ? kImplicit : 0);
-      const __int128 mantissa = static_cast<__int128>(magnitude) * (bits >> 63 != 0 ? -times : times);
-      // the bits that a shift to the right drops are zero
-      const int shift = std::max(field, 1) - 1075 - unit_;
-      const __int128 addend = shift >= 0 ? mantissa << shift : mantissa >> -shift;
+      const double value = row[j] * units;
+      const __int128 addend = std::abs(value) < 0x1p62
+                                  ? static_cast<__int128>(static_cast<int64_t>(value)) * times
+                                  : long_integer(value) * times;
       uint64_t* limbs = data_.data() + 2 * j;
       const Unsigned sum = static_cast<Unsigned>(two_limbs(limbs)) + static_cast<Unsigned>(addend);
       limbs[0] = static_cast<uint64_t>(sum);
