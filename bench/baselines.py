@@ -109,11 +109,23 @@ def main():
     x = np.load(path)
     wall, cpu = time.perf_counter(), time.process_time()
 
+    first = None  # after the first step: share done, wall and processor seconds
+
+    def whole(share):
+        """What all of it would take: what came before the first step happens once, steps go on at their pace."""
+        pace = (1 - first[0]) / (share - first[0])
+        ahead = (time.perf_counter() - wall - first[1], time.process_time() - cpu - first[2])
+        return first[1] + ahead[0] * pace, first[2] + ahead[1] * pace
+
     def enough(share):
-        seconds = time.perf_counter() - wall
-        if prefix == "never" or share == 1 or seconds < limit / 10:
+        nonlocal first
+        if first is None:
+            first = (share, time.perf_counter() - wall, time.process_time() - cpu)
             return False
-        return prefix == "always" or seconds / share > limit or seconds > limit
+        seconds = time.perf_counter() - wall
+        if prefix == "never" or share == 1 or seconds - first[1] < limit / 2:
+            return False
+        return prefix == "always" or whole(share)[0] > limit or seconds > limit
 
     order = stopped = None
     try:
@@ -121,10 +133,10 @@ def main():
     except Stopped as early:
         stopped = early.args
     seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
-    share = stopped[0] if stopped else 1
+    all_seconds, all_cpu_seconds = whole(stopped[0]) if stopped else (seconds, cpu_seconds)
     result = {
-        "seconds": seconds / share,
-        "cpuSeconds": cpu_seconds / share,
+        "seconds": all_seconds,
+        "cpuSeconds": all_cpu_seconds,
         "peakBytes": status_bytes("VmHWM"),
         "baselineBytes": baseline,
         "version": f"Python {sys.version.split()[0]}, numpy {np.__version__}",

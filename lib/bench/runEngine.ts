@@ -46,14 +46,28 @@ async function measure(): Promise<EngineRun> {
   const stop = new AbortController();
   const elapsed = clock();
 
-  /** A tenth of the limit tells how long the whole takes; whoever reaches the limit all the same is stopped there. */
+  let first: Prefix | undefined;
+  /** What comes before the first steps happens once; from there on steps go on at their pace. */
+  const wholeOf = (now: Prefix): { seconds: number; cpuSeconds: number } => {
+    const [before, after] = [first!, now].map(({ steps }) => sweepShare(matrix.rows, points, steps)) as [
+      number,
+      number,
+    ];
+    const pace = (1 - before) / (after - before);
+    const { seconds, cpuSeconds } = first!;
+    return {
+      seconds: seconds + (now.seconds - seconds) * pace,
+      cpuSeconds: cpuSeconds + (now.cpuSeconds - cpuSeconds) * pace,
+    };
+  };
+  /** Half of the limit tells how long the whole takes; whoever reaches the limit all the same is stopped there. */
   const stopEarly = (steps: number) => {
     const [seconds, cpuSeconds] = elapsed();
-    if (steps === 0 || steps === points || stop.signal.aborted || seconds < task.limitSeconds / 10) return;
-    const whole = seconds / sweepShare(matrix.rows, points, steps);
-    if (task.prefix === 'always' || Math.max(whole, seconds) > task.limitSeconds) {
-      stop.abort({ steps, seconds, cpuSeconds } satisfies Prefix);
-    }
+    const now: Prefix = { steps, seconds, cpuSeconds };
+    if (steps === 0 || steps === points || stop.signal.aborted) return;
+    first ??= now;
+    if (steps === first.steps || seconds - first.seconds < task.limitSeconds / 2) return;
+    if (task.prefix === 'always' || Math.max(wholeOf(now).seconds, seconds) > task.limitSeconds) stop.abort(now);
   };
 
   const options: PartitionOptions = {
@@ -74,10 +88,9 @@ async function measure(): Promise<EngineRun> {
     return { seconds, cpuSeconds, peakBytes, baselineBytes, engine };
   } catch (error) {
     if (!stop.signal.aborted || error !== stop.signal.reason) throw error;
-    const { steps, seconds, cpuSeconds } = stop.signal.reason as Prefix;
-    const share = sweepShare(matrix.rows, points, steps);
-    const whole = { seconds: seconds / share, cpuSeconds: cpuSeconds / share };
-    return { ...whole, peakBytes: peak(), baselineBytes, extrapolated: { seconds, steps } };
+    const now = stop.signal.reason as Prefix;
+    const { seconds, steps } = now;
+    return { ...wholeOf(now), peakBytes: peak(), baselineBytes, extrapolated: { seconds, steps } };
   }
 }
 
