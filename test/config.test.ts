@@ -42,7 +42,15 @@ test('defaults are filled in', () => {
     encoder: { seed: 0, device: 'auto' },
     embed: { aggregation: 'concat-modalities', batch: 8, cache: join(out, 'cache') },
     reduce: { method: 'pca', dims: 64 },
-    select: { strategy: 'bins', bins: 10, gain: 'sqeuclidean', budget: 0.2, seed: 0, remainder: 'spread', engine: 'auto' },
+    select: {
+      strategy: 'bins',
+      bins: 10,
+      gain: 'sqeuclidean',
+      budget: 0.2,
+      seed: 0,
+      remainder: 'spread',
+      engine: 'auto',
+    },
     threads: 0,
     out,
   });

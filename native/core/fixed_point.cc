@@ -153,9 +153,8 @@ void FixedVector::add(const double* row, int64_t times) {
     const double units = std::ldexp(1.0, -unit_);
     for (size_t j = 0; j < d_; ++j) {
       const double value = row[j] * units;
-      const __int128 addend = std::abs(value) < 0x1p62
-                                  ? static_cast<__int128>(static_cast<int64_t>(value)) * times
-                                  : long_integer(value) * times;
+      const __int128 addend = std::abs(value) < 0x1p62 ? static_cast<__int128>(static_cast<int64_t>(value)) * times
+                                                       : long_integer(value) * times;
       uint64_t* limbs = data_.data() + 2 * j;
       const Unsigned sum = static_cast<Unsigned>(two_limbs(limbs)) + static_cast<Unsigned>(addend);
       limbs[0] = static_cast<uint64_t>(sum);

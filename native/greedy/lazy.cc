@@ -209,7 +209,7 @@ class Lazy {
 
   // Looks at all points of level k again, and builds the sets within. `fresh`: in float32.
   void pass(size_t k, bool fresh) {
-    for (size_t j = k; j < levels_.size() && j < active_; ++j) adapt(j);
+    for (size_t j = k; j < active_; ++j) adapt(j, !fresh);
     double began = now();
     Level& outer = levels_[k];
     if (k == 0 && outer.dead * 8 > outer.size()) outer.compact();
@@ -246,16 +246,19 @@ class Lazy {
     evaluations_ = 0;
   }
 
-  // A pass costs time, a larger set within costs more at every step: keeps the two in balance.
-  void adapt(size_t k) {
+  // A pass costs time, a larger set within costs more at every step: keeps the two in balance. Between bins a and w
+  // jump: how far they move in a round is known from the rounds before (`same_bin`).
+  void adapt(size_t k, bool same_bin) {
     Round& round = rounds_[k];
-    if (levels_[k].w.empty() || round.steps == 0) return;
+    if (round.steps == 0) return;
     if (round.whole) {
       round.target = static_cast<double>(levels_[k].alive()) / 4;
       return;
     }
-    round.da = objective_.a() - levels_[k].a;
-    round.dw = drift(levels_[k]);
+    if (same_bin) {
+      round.da = objective_.a() - levels_[k].a;
+      round.dw = drift(levels_[k]);
+    }
     round.costs = kMemory * round.costs + round.cost;
     round.inner = kMemory * round.inner + std::max(1e-7, now() - round.began);
     round.target = std::max(nest_.smallest,

@@ -1,5 +1,5 @@
-// kMeans(job), herding(job) and density(job) of lib/native.ts, which validates; only what memory safety needs is checked
-// again here.
+// kMeans(job), herding(job) and density(job) of lib/native.ts, which validates; only what memory safety needs is
+// checked again here.
 #include <memory>
 
 #include "node/addon.h"
@@ -52,8 +52,7 @@ Napi::Value start(const Napi::Object& job, Jobs& jobs, Run run) {
   const auto work = std::make_shared<Work<Result>>(control_words(job));
   const auto rows = static_cast<size_t>(number(job, "rows", 0));
   const Matrix x = shared_matrix(job, "data", rows, static_cast<size_t>(number(job, "cols", 0)));
-  if (x.rows < 1 || x.rows > INT32_MAX)
-    throw Napi::RangeError::New(env, "A strategy needs 1 to 2^31 - 1 rows.");
+  if (x.rows < 1 || x.rows > INT32_MAX) throw Napi::RangeError::New(env, "A strategy needs 1 to 2^31 - 1 rows.");
   work->task.x = x;
   work->task.seed = static_cast<uint64_t>(number(job, "seed", 0));
   work->task.threads = static_cast<unsigned>(number(job, "threads", 0));
@@ -69,9 +68,8 @@ Napi::Value start(const Napi::Object& job, Jobs& jobs, Run run) {
 Napi::Value start_k_means(const Napi::Object& job, Jobs& jobs) {
   const auto clusters = static_cast<size_t>(std::max(1.0, number(job, "clusters", 1)));
   const auto rounds = static_cast<size_t>(std::max(1.0, number(job, "maxRounds", 1)));
-  return start<Clusters>(job, jobs, [=](Work<Clusters>& work) {
-    return strategies::k_means(work.task, clusters, rounds, work.control);
-  });
+  return start<Clusters>(
+      job, jobs, [=](Work<Clusters>& work) { return strategies::k_means(work.task, clusters, rounds, work.control); });
 }
 
 Napi::Value start_herding(const Napi::Object& job, Jobs& jobs) {
@@ -89,9 +87,8 @@ Napi::Value start_herding(const Napi::Object& job, Jobs& jobs) {
 
 Napi::Value start_density(const Napi::Object& job, Jobs& jobs) {
   const double fraction = number(job, "fraction", 0);
-  return start<Density>(job, jobs, [=](Work<Density>& work) {
-    return strategies::density(work.task, fraction, work.control);
-  });
+  return start<Density>(job, jobs,
+                        [=](Work<Density>& work) { return strategies::density(work.task, fraction, work.control); });
 }
 
 }  // namespace

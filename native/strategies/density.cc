@@ -11,8 +11,8 @@
 namespace coregain::strategies {
 namespace {
 
-constexpr size_t kPairs = 65536;      // for the median distance
-constexpr size_t kLeaf = 8;           // rows of a leaf of the tree
+constexpr size_t kPairs = 65536;         // for the median distance
+constexpr size_t kLeaf = 8;              // rows of a leaf of the tree
 constexpr size_t kDirectionRows = 1024;  // rows that the principal direction of a node is computed from
 constexpr int kPowerSteps = 8;
 
@@ -103,7 +103,8 @@ void tree(const Rows& rows, int32_t* begin, size_t count, const Control& control
   for (size_t i = 0; i < count; i += step) {
     const float* y = rows.row(static_cast<size_t>(begin[i]));
     double square = 0;
-    for (size_t j = 0; j < d; ++j) square += (static_cast<double>(y[j]) - mean[j]) * (static_cast<double>(y[j]) - mean[j]);
+    for (size_t j = 0; j < d; ++j)
+      square += (static_cast<double>(y[j]) - mean[j]) * (static_cast<double>(y[j]) - mean[j]);
     if (square <= farthest) continue;
     farthest = square;
     for (size_t j = 0; j < d; ++j) direction[j] = static_cast<double>(y[j]) - mean[j];

@@ -104,7 +104,9 @@ class KMeans {
   size_t nearest(size_t i, const double* scores) {
     const double length = std::sqrt(rows_.square(i));
     double high = std::numeric_limits<double>::infinity();
-    const auto error = [&](size_t c) { return (2 * rows_.error() + 0x1p-40) * length * std::sqrt(squares_[c]) + 1e-37; };
+    const auto error = [&](size_t c) {
+      return (2 * rows_.error() + 0x1p-40) * length * std::sqrt(squares_[c]) + 1e-37;
+    };
     for (size_t c = 0; c < k_; ++c) high = std::min(high, scores[c] + error(c));
     size_t best = k_;
     double least = 0;

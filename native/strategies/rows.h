@@ -1,4 +1,5 @@
-// What the strategies compute on: float32 rows, centred, so that one definition of every distance holds on all machines.
+// What the strategies compute on: float32 rows, centred, so that one definition of every distance holds on all
+// machines.
 #pragma once
 
 #include <cstddef>

@@ -17,12 +17,12 @@ struct Task {
   std::string simd;      // "" = the best level of this machine
 };
 
-// All functions: the same result for every number of threads and SIMD level. Control: done as each says. They throw what
-// Rows throws.
+// All functions: the same result for every number of threads and SIMD level. Control: done as each says. They throw
+// what Rows throws.
 
 struct Clusters {
-  std::vector<int32_t> of;         // [N], 0 .. k - 1, none empty unless there are fewer distinct rows than clusters
-  std::vector<double> distance;    // [N], squared, to the centre
+  std::vector<int32_t> of;       // [N], 0 .. k - 1, none empty unless there are fewer distinct rows than clusters
+  std::vector<double> distance;  // [N], squared, to the centre
   size_t rounds = 0;
   bool converged = false;
 };

@@ -1,0 +1,77 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { writeNpy } from '#lib/formats/npy.js';
+import { STRATEGIES, select } from '#lib/select/select.js';
+import { coregain, jsonLines, scratchFolder } from './coregain.js';
+
+const ROWS = 120;
+const COLS = 5;
+const folder = scratchFolder();
+const data = new Float32Array(ROWS * COLS);
+const groups = Array.from({ length: ROWS }, (_, row) => `clip ${row % 9}`);
+
+beforeAll(async () => {
+  let state = 7;
+  for (let i = 0; i < data.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    data[i] = state / 2 ** 31 - 1;
+  }
+  await writeNpy(join(folder, 'X.npy'), { data, shape: [ROWS, COLS] });
+  writeFileSync(join(folder, 'groups.txt'), `${groups.join('\n')}\n`);
+});
+
+const common = ['select', '--embeddings', 'X.npy', '--budget', '24', '--seed', '3'];
+
+test.each(STRATEGIES)('--strategy %s gives what the library gives, and run.json says so', async (strategy) => {
+  const more = strategy === 'round-robin' ? ['--groups', 'groups.txt'] : [];
+  const out = join(folder, strategy);
+  const { status, stderr } = await coregain([...common, '--strategy', strategy, ...more, '--out', out], folder);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const expected = await select({ data, rows: ROWS, cols: COLS }, { strategy, bins: 10, budget: 24, seed: 3, groups });
+  expect(jsonLines(join(out, 'coreset.jsonl')).map(({ row }) => row)).toEqual([...expected.rows]);
+  const run = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'));
+  expect(run.config.strategy).toBe(strategy);
+  expect(run.engine.name).toBe(strategy === 'bins' ? 'lazy' : strategy);
+  expect(run.engine.why).not.toBe('');
+  expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain(
+    strategy === 'bins' ? 'sorted into 10 bins' : strategy,
+  );
+});
+
+test('--engine: the same coreset, and run.json names the engine', async () => {
+  const coresets = new Set<string>();
+  for (const engine of ['lazy', 'gram', 'sweep']) {
+    const out = join(folder, `engine-${engine}`);
+    const { status } = await coregain([...common, '--engine', engine, '--out', out, '--no-report'], folder);
+    expect(status).toBe(0);
+    expect(JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')).engine).toMatchObject({
+      name: engine,
+      why: 'asked for',
+    });
+    coresets.add(readFileSync(join(out, 'coreset.jsonl'), 'utf8'));
+  }
+  expect(coresets.size).toBe(1);
+});
+
+test.each([
+  [['--strategy', 'best'], /Allowed choices are bins, random/],
+  [['--engine', 'fast'], /Allowed choices are auto, lazy, gram, sweep/],
+  [['--clusters', '0'], /It must be/],
+])('%j is refused', async (flags, message) => {
+  const { status, stderr } = await coregain([...common, ...flags, '--out', 'refused'], folder);
+  expect(status).toBe(2);
+  expect(stderr).toMatch(message);
+});
+
+test('round robin without groups, or with another number of them, names the cure', async () => {
+  writeFileSync(join(folder, 'short.txt'), 'a\nb\n');
+  for (const flags of [[], ['--groups', 'short.txt']]) {
+    const { status, stderr } = await coregain(
+      [...common, '--strategy', 'round-robin', ...flags, '--out', 'none'],
+      folder,
+    );
+    expect(status).not.toBe(0);
+    expect(stderr).toContain('one group a row');
+  }
+});
