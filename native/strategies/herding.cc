@@ -16,6 +16,7 @@ Herd herding(const Task& task, size_t budget, const std::vector<uint8_t>& allowe
   ThreadPool pool(task.threads);
   const Rows rows(task.x, pool, control, task.simd);
   const size_t n = rows.n, d = rows.d;
+  const size_t block = std::max<size_t>(64, 65536 / std::max<size_t>(1, d)) / 4 * 4;
   Herd out;
   std::vector<double> w(rows.mean);
   std::vector<size_t> left;
@@ -55,7 +56,7 @@ Herd herding(const Task& task, size_t budget, const std::vector<uint8_t>& allowe
     const double per_length = (rows.error() + 0x1p-23) * std::sqrt(square) * (1 + 0x1p-20);
     const auto error = [&](size_t i) { return per_length * std::sqrt(rows.square(i)) + 1e-37; };
     std::vector<double> lows(pool.size(), -std::numeric_limits<double>::infinity());
-    pool.for_blocks(left.size(), std::max<size_t>(64, 65536 / d) / 4 * 4, [&](unsigned t, size_t begin, size_t end) {
+    pool.for_blocks(left.size(), block, [&](unsigned t, size_t begin, size_t end) {
       control.check();
       for (size_t c = begin; c < end; c += 4) {
         const size_t count = std::min<size_t>(4, end - c);

@@ -56,7 +56,7 @@ TEST("one result for all instruction sets and thread counts, ties included") {
 TEST("neighbours within eps: the plain count of all pairs, on a lattice where many are at exactly one distance") {
   const size_t n = 400, d = 3;
   const std::vector<float> x = cloud(n, d, 1);
-  const Task task = {.x = {x.data(), false, n, d}, .seed = 1, .threads = 2};
+  const Task task = {.x = {x.data(), false, n, d}, .seed = 1, .threads = 2, .simd = ""};
   Control control;
   ThreadPool pool(1);
   const Rows rows(task.x, pool, control, "");
@@ -78,7 +78,7 @@ TEST("neighbours within eps: the plain count of all pairs, on a lattice where ma
 
 TEST("rows that are not finite or too far out are refused") {
   std::vector<float> x = cloud(50, 4, 0);
-  const Task task = {.x = {x.data(), false, 50, 4}};
+  const Task task = {.x = {x.data(), false, 50, 4}, .seed = 0, .threads = 1, .simd = ""};
   Control control;
   x[30] = NAN;
   EXPECT_THROWS(density(task, 0.4, control));
