@@ -63,7 +63,8 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
     strategy,
     clusters,
     groups: path(flags.groups),
-    ...{ bins, budget, gain, seed, remainder, engine, ...ids },
+    ...(strategy === 'bins' && { bins, gain, remainder, engine }),
+    ...{ budget, seed, ...ids },
     threads: flags.threads ?? 0,
   };
   if (!flags.force) await claimFolder(out, config);

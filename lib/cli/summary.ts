@@ -7,6 +7,9 @@ const WIDTH = 32;
 /** More bins than fit on a screen are counted, not drawn. */
 const MAX_BINS = 24;
 
+/** Engines of the strategy `bins`. */
+const STEPWISE = ['lazy', 'gram', 'sweep'];
+
 /** Size of each bin and how many of its rows were drawn. */
 export function binCounts({ partition, rows }: Selection): { size: number; drawn: number }[] {
   const counts = Array.from({ length: partition.binCount }, () => ({ size: 0, drawn: 0 }));
@@ -21,6 +24,10 @@ export function binCounts({ partition, rows }: Selection): { size: number; drawn
 /** What was selected, as a sentence and a bar for each bin: its length is the size, the solid part what was drawn. */
 export function describeSelection(selection: Selection, unit: string): string[] {
   const { partition, rows } = selection;
+  const chosen = `${formatCount(rows.length)} of ${plural(partition.bins.length, unit)} (${formatShare(rows.length, partition.bins.length)})`;
+  const { name, why } = partition.engine;
+  // The one bin of a strategy that chose the rows itself says nothing.
+  if (partition.binCount === 1 && !STEPWISE.includes(name)) return [`${chosen}, chosen by ${name}: ${why}`];
   const counts = binCounts(selection);
   const largest = Math.max(...counts.map(({ size }) => size));
   const bars = counts.slice(0, MAX_BINS).map(({ size, drawn }, bin) => {
@@ -31,7 +38,7 @@ export function describeSelection(selection: Selection, unit: string): string[] 
   });
   const hidden = counts.length - MAX_BINS;
   return [
-    `${formatCount(rows.length)} of ${plural(partition.bins.length, unit)} (${formatShare(rows.length, partition.bins.length)}) from ${plural(partition.binCount, 'bin')}`,
+    `${chosen} from ${plural(partition.binCount, 'bin')}`,
     '',
     ...bars,
     ...(hidden > 0 ? [`  and ${plural(hidden, 'bin')} more`] : []),

@@ -25,7 +25,14 @@ export function reportPage(
   const shared = binsPerColour(summary.bins.length);
   const colour = (bin: number) => (bin < 0 ? 'var(--none)' : `var(--b${Math.floor(bin / shared)})`);
   const byGain = sortedByGain(input);
-  const parts = [['bins', 'Bins'], ...(byGain ? [['gain', 'Gain']] : []), ['map', 'Map'], ['run', 'How it was made']];
+  // The one bin of a strategy that chose the rows itself says nothing.
+  const hasBins = byGain || summary.bins.length > 1;
+  const parts = [
+    ...(hasBins ? [['bins', 'Bins']] : []),
+    ...(byGain ? [['gain', 'Gain']] : []),
+    ['map', 'Map'],
+    ['run', 'How it was made'],
+  ];
   if (pictures) parts.unshift(['pictures', 'Pictures']);
   return html`<!doctype html>
 <html lang="en">
@@ -42,12 +49,16 @@ ${header(input, summary)}
 <nav aria-label="Parts of this report"><ul>${parts.map(([id, name]) => html`<li><a href="#${id}">${name}</a></li>`)}</ul></nav>
 <main>
 ${pictures ? gallerySection(pictures.shelves, pictures.tiles, summary, colour) : undefined}
-<section id="bins">
+${
+  hasBins
+    ? html`<section id="bins">
 <h2>Bins, and what was drawn from them</h2>
-<p class="lead">The pale bar is the bin, the solid part is what was drawn from it.${leftOutSentence(summary, byGain)}</p>
+<p class="lead">The pale bar is the bin, the solid part is what was drawn from it.${leftOutSentence(summary)}</p>
 ${binChart(summary, colour)}
 ${binTable(summary, partition)}
-</section>
+</section>`
+    : undefined
+}
 ${
   byGain
     ? html`<section id="gain">
@@ -110,9 +121,8 @@ function howDrawn({ bins }: Summary, input: ReportInput): string {
   return `All samples were sorted into ${plural(bins.length, 'bin')}, roughly from the most ordinary to the most unusual, and ${drawn} were drawn from each, so that the coreset holds the common and the rare alike.`;
 }
 
-function leftOutSentence({ leftOut }: Summary, byGain: boolean): string {
+function leftOutSentence({ leftOut }: Summary): string {
   if (leftOut.size === 0) return '';
-  if (!byGain) return ` ${plural(leftOut.size, 'sample')} ${leftOut.size === 1 ? 'was' : 'were'} not chosen.`;
   const verb = leftOut.size === 1 ? 'is' : 'are';
   return ` ${plural(leftOut.size, 'sample')} ${verb} in no bin: what was left after dividing the samples evenly was dropped, as configured.`;
 }
