@@ -4,7 +4,7 @@ import type { Dataset } from '../data/dataset.js';
 import { openDataset } from '../data/open.js';
 import { ConfigError, DataError } from '../errors.js';
 import { readNpy } from '../formats/npy.js';
-import { readIdList } from '../idList.js';
+import { readLabels } from '../idList.js';
 import type { JobOptions } from '../progress.js';
 import { formatSeconds } from '../report/numbers.js';
 import { claimFolder, writeResults } from '../results.js';
@@ -75,7 +75,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const samples = flags.samples === undefined ? undefined : await readSamples(flags.samples, rows, job.signal);
   const options = {
     ...{ strategy, clusters, bins, budget, gain, seed, remainder, engine, threads: config.threads },
-    groups: flags.groups === undefined ? undefined : await readIdList(flags.groups),
+    groups: flags.groups === undefined ? undefined : await readLabels(flags.groups, rows),
     include: rowsOfIds(ids.include, samples, rows, 'include'),
     exclude: rowsOfIds(ids.exclude, samples, rows, 'exclude'),
   };

@@ -65,13 +65,28 @@ test.each([
 });
 
 test('round robin without groups, or with another number of them, names the cure', async () => {
+  const run = (flags: string[]) =>
+    coregain([...common, '--strategy', 'round-robin', ...flags, '--out', 'none'], folder);
+  const without = await run([]);
+  expect(without.status).not.toBe(0);
+  expect(without.stderr).toContain('one group a row');
   writeFileSync(join(folder, 'short.txt'), 'a\nb\n');
-  for (const flags of [[], ['--groups', 'short.txt']]) {
-    const { status, stderr } = await coregain(
-      [...common, '--strategy', 'round-robin', ...flags, '--out', 'none'],
-      folder,
-    );
-    expect(status).not.toBe(0);
-    expect(stderr).toContain('one group a row');
-  }
+  const short = await run(['--groups', 'short.txt']);
+  expect(short.status).not.toBe(0);
+  expect(short.stderr).toContain(`short.txt have 2 lines, but there are ${ROWS} embeddings`);
+  writeFileSync(join(folder, 'gap.txt'), groups.map((label, row) => (row === 4 ? '' : label)).join('\n'));
+  expect((await run(['--groups', 'gap.txt'])).stderr).toContain('gap.txt have no label in line 5');
+});
+
+test('a label may begin with #: every line is a row', async () => {
+  const labels = groups.map((label) => `#${label}`);
+  writeFileSync(join(folder, 'hash.txt'), labels.join('\n'));
+  const out = join(folder, 'hash');
+  const flags = ['--strategy', 'round-robin', '--groups', 'hash.txt', '--out', out, '--no-report'];
+  expect((await coregain([...common, ...flags], folder)).status).toBe(0);
+  const expected = await select(
+    { data, rows: ROWS, cols: COLS },
+    { strategy: 'round-robin', budget: 24, seed: 3, groups: labels },
+  );
+  expect(jsonLines(join(out, 'coreset.jsonl')).map(({ row }) => row)).toEqual([...expected.rows]);
 });

@@ -71,9 +71,16 @@ export async function clusterStrata(
   const started = performance.now();
   const found = await runNative(native().kMeans, job, maxRounds, options, source);
   const why = `${found.rounds} rounds${found.converged ? '' : ', not converged'}`;
-  const numbers = [...new Set(found.clusters)].sort((a, b) => a - b);
-  const bins = found.clusters.map((cluster) => numbers.indexOf(cluster));
-  const partition = partitionOf(bins, numbers.length, 'kmeans', why, performance.now() - started);
+  const used = new Uint8Array(clusters);
+  for (const cluster of found.clusters) used[cluster] = 1;
+  const binOf = new Int32Array(clusters);
+  let binCount = 0;
+  used.forEach((any, cluster) => {
+    binOf[cluster] = binCount;
+    binCount += any;
+  });
+  const bins = found.clusters.map((cluster) => binOf[cluster]!);
+  const partition = partitionOf(bins, binCount, 'kmeans', why, performance.now() - started);
   const { distances } = found;
   const order = partition.order.toSorted((a, b) => bins[a]! - bins[b]! || distances[a]! - distances[b]! || a - b);
   return { ...partition, order, gains: Float64Array.from(order, (row) => -distances[row]!) };
