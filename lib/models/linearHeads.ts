@@ -22,9 +22,6 @@ export interface LinearDepthConfig {
   readonly hidden: readonly number[];
 }
 
-/** PyTorch's own epsilon: the paper's adapter does not set MultiMAE's. */
-const TORCH_EPSILON = 1e-5;
-
 /** Name and shape of every weight; names without their prefix. */
 export function classifierWeights({ classes }: ClassifierConfig, width: number): Map<string, readonly number[]> {
   return new Map([
@@ -74,7 +71,7 @@ export function linearDepthGraph(
   let x = pooled;
   let inputs = width;
   hidden.forEach((outputs, i) => {
-    const normed = namedNorm(graph, x, `${prefix}feed_forward.${3 * i}`, inputs, TORCH_EPSILON);
+    const normed = namedNorm(graph, x, `${prefix}feed_forward.${3 * i}`, inputs);
     x = relu(graph, namedLinear(graph, normed, `${prefix}feed_forward.${3 * i + 1}`, outputs, inputs));
     inputs = outputs;
   });
