@@ -11,7 +11,8 @@ import {
 import type { MultimaeConfig } from '../models/config.js';
 import { encoderLayers, encoderWeights } from '../models/multimae.js';
 import { differentiate } from '../onnx/differentiate.js';
-import { addInput, addOutput, createGraph, type Graph, type Value } from '../onnx/graph.js';
+import { addInput, addOutput, createGraph, type Graph, scalar, type Value } from '../onnx/graph.js';
+import { add, scale, subtract } from '../onnx/ops/arithmetic.js';
 import { concat, reshape, slice } from '../onnx/ops/layout.js';
 import { reduceMean } from '../onnx/ops/reduce.js';
 import { crossEntropy, type DepthLoss, depthLoss } from './losses.js';
@@ -27,6 +28,8 @@ export interface ModelConfig {
   /** `frozen`: the adapter is trained on cached tokens; `end-to-end`: the encoder too, on images. */
   readonly training: 'frozen' | 'end-to-end';
   readonly loss: TrainingLoss;
+  /** The adapter learns (depth - shift) / scale, depth in metres; 0 and 1 if not given. */
+  readonly target?: { readonly shift: number; readonly scale: number } | undefined;
 }
 
 /** Weights under the names of an official checkpoint. */
@@ -61,7 +64,7 @@ export interface TrainingGraph {
 /**
  * The graph of one mini-batch. Inputs: the trained weights by their names; `tokens.<hook>` [B, T, C] or `pooled` [B, D]
  * (frozen) or `rgb` and `semseg` (end-to-end); the targets `depth` and `valid` [B, 1, S, S], or `label` int32 [B].
- * Outputs: `loss`, `prediction` (only without gradients), and `gradient.<weight>`.
+ * Outputs: `loss` (in the unit of the target), `prediction` (in metres; only without gradients), and `gradient.<weight>`.
  */
 export function trainingGraph(model: ModelConfig, batch: number, withGradients: boolean): TrainingGraph {
   const graph = createGraph({ trainable: (name) => isTrained(model, name) });
@@ -74,7 +77,7 @@ export function trainingGraph(model: ModelConfig, batch: number, withGradients: 
   addOutput(graph, 'loss', loss);
   const weights = [...graph.trained.values()];
   if (!withGradients) {
-    addOutput(graph, 'prediction', prediction);
+    addOutput(graph, 'prediction', inMetres(graph, model, prediction));
     return { graph, trained: weights, gradients: [] };
   }
   const gradients = differentiate(graph, loss, weights);
@@ -96,14 +99,20 @@ export function predictionGraph(model: ModelConfig, batch: number): Graph {
     encoder: model.encoder,
     prefix: ADAPTER_PREFIX,
   });
-  addOutput(graph, 'prediction', prediction);
+  addOutput(graph, 'prediction', inMetres(graph, model, prediction));
   return graph;
 }
 
-function lossOf(graph: Graph, { loss, encoder }: ModelConfig, prediction: Value, batch: number): Value {
+function inMetres(graph: Graph, { target }: ModelConfig, prediction: Value): Value {
+  if (!target) return prediction;
+  return add(graph, scale(graph, prediction, target.scale), scalar(graph, target.shift));
+}
+
+function lossOf(graph: Graph, { loss, encoder, target: unit }: ModelConfig, prediction: Value, batch: number): Value {
   if (loss === 'cross-entropy') return crossEntropy(graph, prediction, addInput(graph, 'label', 'int32', [batch]));
   const shape = [batch, 1, encoder.image, encoder.image];
-  const target = addInput(graph, 'depth', 'float32', shape);
+  const depth = addInput(graph, 'depth', 'float32', shape);
+  const target = unit ? scale(graph, subtract(graph, depth, scalar(graph, unit.shift)), 1 / unit.scale) : depth;
   return depthLoss(graph, loss, prediction, target, addInput(graph, 'valid', 'float32', shape));
 }
 
