@@ -1,11 +1,13 @@
 /** Samples of a data set as training takes them: decoded, augmented, resized, normalised. */
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Dataset, Modality, Raster } from '../data/dataset.js';
 import { labelSide, NORMALISATION, preprocessingIdentity, writeLabels, writeRgb } from '../embed/preprocess.js';
 import { DataError } from '../errors.js';
 import type { MultimaeConfig } from '../models/config.js';
 import { stream } from '../select/random.js';
 import { type Augmentation, changeColours, drawView, sampleBilinear, sampleNearest } from './augment.js';
-import { sourceIdentity } from './tokenStore.js';
 import type { TrainingSample } from './types.js';
 
 /** Samples in several views each: view 0 as they are, resized only, the others augmented. */
@@ -141,4 +143,17 @@ function normalise(rgb: Float32Array, { variant }: MultimaeConfig): void {
     const c = Math.floor(i / pixels);
     rgb[i] = (rgb[i]! - mean[c]!) / std[c]!;
   }
+}
+
+/** The samples of a data set change when a file of theirs does. */
+async function sourceIdentity(dataset: Dataset, what: string): Promise<string> {
+  const hash = createHash('sha256').update(what);
+  for (const { id, paths, depthScale } of dataset.samples) {
+    hash.update(`\n${JSON.stringify(id)} ${depthScale}`);
+    for (const path of Object.values(paths)) {
+      const { size, mtimeMs } = await stat(join(dataset.root, path));
+      hash.update(` ${path} ${size} ${mtimeMs}`);
+    }
+  }
+  return hash.digest('hex');
 }

@@ -9,7 +9,6 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Dataset } from '../data/dataset.js';
 import { prefetch } from '../embed/prefetch.js';
 import { DataError } from '../errors.js';
 import { writeAtomically, writeFileAtomically } from '../files.js';
@@ -271,17 +270,4 @@ async function openChecked(path: string, size: number): Promise<FileHandle> {
 
 function damaged(path: string): DataError {
   return new DataError('ERR_CACHE_DAMAGED', `${path} is damaged. Remove it: it will be computed anew.`);
-}
-
-/** The samples of a data set change when a file of theirs does. */
-export async function sourceIdentity(dataset: Dataset, what: string): Promise<string> {
-  const hash = createHash('sha256').update(what);
-  for (const { id, paths, depthScale } of dataset.samples) {
-    hash.update(`\n${JSON.stringify(id)} ${depthScale}`);
-    for (const path of Object.values(paths)) {
-      const { size, mtimeMs } = await stat(join(dataset.root, path));
-      hash.update(` ${path} ${size} ${mtimeMs}`);
-    }
-  }
-  return hash.digest('hex');
 }
