@@ -15,6 +15,7 @@ const PLACES = [
   'embed',
   'reduce',
   'select',
+  'train',
   'report',
   'config.ts',
   'configured.ts',
