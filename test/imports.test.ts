@@ -15,7 +15,6 @@ const PLACES = [
   'embed',
   'reduce',
   'select',
-  'train',
   'report',
   'config.ts',
   'configured.ts',
