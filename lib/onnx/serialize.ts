@@ -14,7 +14,7 @@ import {
 // Newer versions of Pad, Resize and ConvTranspose lack CUDA kernels in some releases of ONNX Runtime.
 const OPSET = 18;
 const IR_VERSION = 9;
-const dataTypes: Readonly<Record<GraphDtype, number>> = { float32: 1, int32: 6, int64: 7 };
+const dataTypes: Readonly<Record<GraphDtype, number>> = { float32: 1, int32: 6, int64: 7, bool: 9 };
 
 /** Where the parameters' bytes are: one file beside the model, and the offset of each parameter in it. */
 export interface ExternalParameters {

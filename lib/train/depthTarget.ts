@@ -1,32 +1,31 @@
-/** Depth as stored -> the unit in which an adapter learns it. */
-import { oneOf, outOfRange } from '../check.js';
+/** The unit in which an adapter learns depth. */
+import { oneOf } from '../check.js';
+import type { Dataset } from '../data/dataset.js';
+import { DataError } from '../errors.js';
 
-/** target = (depth - shift) / scale, of metres or of the numbers as they are stored. */
-export interface DepthScale {
-  readonly of: 'metres' | 'stored';
-  readonly shift: number;
-  readonly scale: number;
-}
+/**
+ * - `metres`: as it is.
+ * - `official`: (millimetres - 2070.7764) / 777.5723, mean and standard deviation of NYU-Depth-v2.
+ * - `paper`: the stored 16-bit number / 32767.
+ */
+export const DEPTH_TARGETS = ['metres', 'official', 'paper'] as const;
+export type DepthTarget = (typeof DEPTH_TARGETS)[number];
 
-/** The units of the recipes: the official NYU one standardises millimetres, the paper divides the stored 16 bits. */
-export const DEPTH_SCALES = {
-  metres: { of: 'metres', shift: 0, scale: 1 },
-  /** (millimetres - 2070.7764) / 777.5723, the mean and standard deviation of NYU-Depth-v2. */
-  official: { of: 'metres', shift: 2.0707764, scale: 0.7775723 },
-  /** stored 16-bit number / 32767. */
-  paper: { of: 'stored', shift: 0, scale: 32767 },
-} as const satisfies Record<string, DepthScale>;
-
-/** A preset by name, or metres shifted and scaled: target = (metres - shift) / scale. */
-export type DepthTarget = keyof typeof DEPTH_SCALES | { readonly shift: number; readonly scale: number };
-
-/** @throws {RangeError} if `scale` is not > 0 or a number is not finite. */
-export function depthScaleOf(target: DepthTarget): DepthScale {
-  if (typeof target !== 'object' || target === null) {
-    return DEPTH_SCALES[oneOf('depth', target, ['metres', 'official', 'paper'])];
-  }
-  const { shift, scale } = target;
-  if (!Number.isFinite(shift)) throw outOfRange('depth.shift', 'a finite number', shift);
-  if (!(scale > 0 && Number.isFinite(scale))) throw outOfRange('depth.scale', 'a finite number > 0', scale);
-  return { of: 'metres', shift, scale };
+/**
+ * The adapter learns (metres - shift) / scale.
+ * @throws {DataError} `ERR_DEPTH_SCALE` for `paper` where samples differ in metres per stored unit, so that no one scale
+ * says the same.
+ */
+export function depthTarget(target: DepthTarget, dataset: Dataset): { shift: number; scale: number } {
+  oneOf('target', target, DEPTH_TARGETS);
+  if (target === 'metres') return { shift: 0, scale: 1 };
+  if (target === 'official') return { shift: 2.0707764, scale: 0.7775723 };
+  const first = dataset.samples[0]!;
+  const other = dataset.samples.find(({ depthScale }) => depthScale !== first.depthScale);
+  if (!other) return { shift: 0, scale: 32767 * first.depthScale };
+  throw new DataError(
+    'ERR_DEPTH_SCALE',
+    `${dataset.root} stores depth in different units: ${first.depthScale} m in sample ${JSON.stringify(first.id)}, ${other.depthScale} m in sample ${JSON.stringify(other.id)}. ` +
+      'The target `paper` needs one unit; use `metres`.',
+  );
 }

@@ -19,7 +19,7 @@ export interface RecordLayout {
   readonly height: number;
   readonly rgb: boolean;
   readonly semseg: boolean;
-  /** uint16 for data sets whose depth is integers: resizing then rounds to the nearest of them. */
+  /** As in the files: integers of up to 16 bits, or float32. */
   readonly depth: 'uint16' | 'float32' | undefined;
 }
 
@@ -122,8 +122,8 @@ export function resizeLabels(
 }
 
 /**
- * Resizes a depth map, in stored units: bilinear, half-pixel centres, no antialias (torch's `interpolate`), but 0
- * (unknown) wherever one of the pixels that would be mixed is unknown: a mean with a hole is no depth.
+ * Resizes a depth map, in stored units, to the pixel that each centre falls on (torch's `nearest-exact`): a mean over an
+ * edge would be a depth that is nowhere in the scene. What is not above 0 becomes 0, unknown.
  * @throws {DataError} `ERR_CHANNELS`, `ERR_NOT_FINITE` beginning with `name` and naming the pixel.
  */
 export function resizeDepth(
@@ -149,29 +149,11 @@ export function resizeDepth(
       );
     }
   }
-  const xs = bilinearTaps(raster.width, width);
-  const ys = bilinearTaps(raster.height, height);
-  const whole = out instanceof Uint16Array;
   let o = 0;
   for (let y = 0; y < height; y++) {
-    const top = ys.low[y]! * raster.width;
-    // A pixel of weight 0 does not count, known or not.
-    const wy = ys.weight[y]!;
-    const bottom = wy === 0 ? top : ys.high[y]! * raster.width;
+    const row = Math.floor(((y + 0.5) * raster.height) / height) * raster.width;
     for (let x = 0; x < width; x++) {
-      const wx = xs.weight[x]!;
-      const left = xs.low[x]!;
-      const right = wx === 0 ? left : xs.high[x]!;
-      const a = data[top + left]!;
-      const b = data[top + right]!;
-      const c = data[bottom + left]!;
-      const d = data[bottom + right]!;
-      if (!(a > 0 && b > 0 && c > 0 && d > 0)) {
-        out[o++] = 0;
-        continue;
-      }
-      const mean = (a * (1 - wx) + b * wx) * (1 - wy) + (c * (1 - wx) + d * wx) * wy;
-      out[o++] = whole ? Math.round(mean) : mean;
+      out[o++] = Math.max(0, data[row + Math.floor(((x + 0.5) * raster.width) / width)]!);
     }
   }
 }

@@ -5,9 +5,9 @@ import type { Dataset, Sample } from '../data/dataset.js';
 import { readSampleFile } from '../data/fileDataset.js';
 import { DataError } from '../errors.js';
 
-/** `objects`: how many there are. `shape`: the one that covers most visible pixels, over all objects that have it. */
-export type SceneTask = 'objects' | 'shape';
-export const SCENE_TASKS = ['objects', 'shape'] as const satisfies readonly SceneTask[];
+/** `count`: how many objects there are. `shape`: the one that covers most visible pixels, over all objects that have it. */
+export type SceneTask = 'count' | 'shape';
+export const SCENE_TASKS = ['count', 'shape'] as const satisfies readonly SceneTask[];
 
 export interface SceneLabels {
   /** Names of the classes, in order: `3`, `4`, ... or `cube`, `cylinder`, ... */
@@ -33,12 +33,12 @@ export async function sceneLabels(dataset: Dataset, task: SceneTask): Promise<Sc
     while (next < names.length) {
       const i = next++;
       const sample = dataset.samples[i]!;
-      names[i] = task === 'objects' ? await countObjects(dataset, sample) : await dominantShape(dataset, sample);
+      names[i] = task === 'count' ? await countObjects(dataset, sample) : await dominantShape(dataset, sample);
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
   const classes = [...new Set(names)].sort(
-    task === 'objects' ? (a, b) => Number(a) - Number(b) : (a, b) => (a < b ? -1 : 1),
+    task === 'count' ? (a, b) => Number(a) - Number(b) : (a, b) => (a < b ? -1 : 1),
   );
   const index = new Map(classes.map((name, i) => [name, i]));
   return { classes, labels: Int32Array.from(names, (name) => index.get(name)!) };

@@ -6,7 +6,7 @@ import { NORMALISATION } from '#lib/embed/preprocess.js';
 import { drawView } from '#lib/train/augment.js';
 import { brightness, contrast, hue, saturation } from '#lib/train/colour.js';
 import { pixelMap } from '#lib/train/geometry.js';
-import { openSamples } from '#lib/train/samples.js';
+import { openImages } from '#lib/train/images.js';
 import { config, coordinates } from './fakes.js';
 
 let folder: string;
@@ -66,10 +66,10 @@ describe('all modalities move together', () => {
     ['none', 32, 32],
   ] as const) {
     test(`${augmentation} on ${width} x ${height}`, async () => {
-      const samples = await openSamples(coordinates(3, { width, height }), undefined, config, {
+      const samples = await openImages(coordinates(3, { width, height }), config, {
         cache: folder,
         augmentation,
-        depth: 'metres',
+        depth: true,
         seed: 5,
       });
       let outside = 0;

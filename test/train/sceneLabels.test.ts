@@ -58,12 +58,12 @@ test('the dominant shape covers most pixels over all objects that have it', asyn
 test('objects are counted, or taken from the manifest; classes are in numeric order', async () => {
   const many: Objects = Array.from({ length: 10 }, () => ['cube', 1] as const);
   const data = await dataset([many, [['cube', 1]], undefined], (i) => (i === 2 ? { n_objects: 3 } : {}));
-  expect(await sceneLabels(data, 'objects')).toEqual({ classes: ['1', '3', '10'], labels: Int32Array.of(2, 0, 1) });
+  expect(await sceneLabels(data, 'count')).toEqual({ classes: ['1', '3', '10'], labels: Int32Array.of(2, 0, 1) });
 });
 
 test('what is missing names the sample', async () => {
   const none = await dataset([[['cube', 1]], undefined]);
-  for (const task of ['objects', 'shape'] as const) {
+  for (const task of ['count', 'shape'] as const) {
     await expect(sceneLabels(none, task)).rejects.toMatchObject({
       code: 'ERR_SCENE_LABEL',
       message: expect.stringContaining('Sample "s1"'),
@@ -71,7 +71,7 @@ test('what is missing names the sample', async () => {
   }
   await expect(sceneLabels(await dataset([[['cube', 'many']]]), 'shape')).rejects.toThrow(/sample "s0".*object 0/);
   await expect(sceneLabels(await dataset([[]]), 'shape')).rejects.toThrow('no dominant shape');
-  await expect(sceneLabels(await dataset(['{']), 'objects')).rejects.toMatchObject({ code: 'ERR_SCENE_FILE' });
-  await expect(sceneLabels(await dataset(['{}']), 'objects')).rejects.toThrow('no array `objects`');
-  await expect(sceneLabels(none, 'colour' as never)).rejects.toThrow('objects, shape');
+  await expect(sceneLabels(await dataset(['{']), 'count')).rejects.toMatchObject({ code: 'ERR_SCENE_FILE' });
+  await expect(sceneLabels(await dataset(['{}']), 'count')).rejects.toThrow('no array `objects`');
+  await expect(sceneLabels(none, 'colour' as never)).rejects.toThrow('count, shape');
 });

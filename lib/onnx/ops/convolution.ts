@@ -1,16 +1,231 @@
-import { addNode, type Dim, type Graph, shapeError, type Value } from '../graph.js';
+/**
+ * Convolutions and their gradients, by the standard operators that every provider has kernels for:
+ *
+ *     with regard to x   stride 1: the convolution of the outer gradient by the turned filters; else the transposed one
+ *     with regard to w   for each tap (i, j) of the filter, outer . (x shifted by i, j)', one matrix product
+ */
+import { addNode, type Dim, fixedShape, type Graph, integers, shapeError, type Value } from '../graph.js';
+import { concat, reshape, slice, swapLast, transpose } from './layout.js';
+import { matmul } from './linear.js';
+import { sumTo } from './reduce.js';
+
+export interface ConvolutionOptions {
+  /** 1 if not given. */
+  readonly stride?: number;
+  /** Zeros on each side, 0 if not given. */
+  readonly pad?: number;
+}
+
+type Sizes = readonly [number, number, number, number];
 
 /** Convolution of x [B, C, H, W] by w [D, C, k, k] with stride k: cuts the image into patches, [B, D, H/k, W/k]. */
 export function patchConvolution(graph: Graph, x: Value, w: Value, bias: Value): Value {
+  return convolution(graph, x, w, bias, { stride: w.shape[2] as number });
+}
+
+/** x [B, C, H, W] by the filters w [D, C, k, k], bias [D]: [B, D, (H + 2 pad - k) / stride + 1, ...]. */
+export function convolution(
+  graph: Graph,
+  x: Value,
+  w: Value,
+  bias: Value | undefined,
+  { stride = 1, pad = 0 }: ConvolutionOptions = {},
+): Value {
   const [filters, channels, side] = w.shape;
-  if (x.shape.length !== 4 || x.shape[1] !== channels || bias.shape[0] !== filters || typeof side !== 'number') {
-    throw shapeError(graph, 'Conv', 'the channels of image, filters and bias must be equal', x, w, bias);
+  const fits = x.shape[1] === channels && (!bias || bias.shape[0] === filters);
+  if (x.shape.length !== 4 || !fits || typeof side !== 'number') {
+    throw shapeError(
+      graph,
+      'Conv',
+      'the channels of image, filters and bias must be equal',
+      x,
+      w,
+      ...(bias ? [bias] : []),
+    );
   }
-  const patches = (size: Dim): Dim => (typeof size === 'string' ? `${size}/${side}` : size / side);
+  const after = (size: Dim): Dim =>
+    typeof size === 'string' ? `${size}/${stride}` : Math.floor((size + 2 * pad - side) / stride) + 1;
   return addNode(graph, {
     op: 'Conv',
     inputs: [x, w, bias],
-    attributes: { kernel_shape: [side, side], strides: [side, side] },
-    shape: [x.shape[0]!, filters!, patches(x.shape[2]!), patches(x.shape[3]!)],
+    attributes: { kernel_shape: [side, side], strides: [stride, stride], pads: [pad, pad, pad, pad] },
+    shape: [x.shape[0]!, filters!, after(x.shape[2]!), after(x.shape[3]!)],
+    gradient: (outer, [ofX, ofW, ofBias]) => [
+      ofX ? gradientOfImage(graph, outer, w, fixedShape(graph, 'Conv', x) as unknown as Sizes, stride, pad) : undefined,
+      ofW ? gradientOfFilters(graph, x, outer, side, stride, pad) : undefined,
+      ofBias ? gradientOfBias(graph, outer) : undefined,
+    ],
   });
+}
+
+/** The transposed convolution of x [B, C, H, W] by w [C, D, k, k] with stride k and no padding: [B, D, k H, k W]. */
+export function patchDeconvolution(graph: Graph, x: Value, w: Value, bias: Value): Value {
+  const [batch, channels, rows, cols] = fixedShape(graph, 'ConvTranspose', x) as unknown as Sizes;
+  const [inputs, filters, side] = fixedShape(graph, 'ConvTranspose', w) as unknown as Sizes;
+  if (channels !== inputs || bias.shape[0] !== filters) {
+    throw shapeError(graph, 'ConvTranspose', 'the channels of image, filters and bias must be equal', x, w, bias);
+  }
+  return addNode(graph, {
+    op: 'ConvTranspose',
+    inputs: [x, w, bias],
+    attributes: { kernel_shape: [side, side], strides: [side, side] },
+    shape: [batch, filters, rows * side, cols * side],
+    gradient: (outer, [ofX, ofW, ofBias]) => [
+      ofX ? convolution(graph, outer, w, undefined, { stride: side }) : undefined,
+      ofW ? gradientOfFilters(graph, outer, x, side, side, 0) : undefined,
+      ofBias ? gradientOfBias(graph, outer) : undefined,
+    ],
+  });
+}
+
+/** Each channel of x [B, C, H, W] by its own filter, w [C, 1, k, k], k odd, with the size kept: ConvNeXt's depthwise one. */
+export function depthwiseConvolution(graph: Graph, x: Value, w: Value, bias: Value): Value {
+  const [, channels, rows, cols] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
+  const [filters, one, side] = fixedShape(graph, 'Conv', w) as unknown as Sizes;
+  if (filters !== channels || one !== 1 || side % 2 === 0) {
+    throw shapeError(graph, 'Conv', 'each channel needs one filter of an odd side', x, w, bias);
+  }
+  const pad = (side - 1) / 2;
+  const node = (image: Value, filter: Value, with_: Value | undefined) => ({
+    op: 'Conv',
+    inputs: [image, filter, with_],
+    attributes: { kernel_shape: [side, side], pads: [pad, pad, pad, pad], group: channels },
+    shape: x.shape,
+  });
+  return addNode(graph, {
+    ...node(x, w, bias),
+    gradient: (outer, [ofX, ofW, ofBias]) => {
+      const padded = ofW ? padImage(graph, x, pad) : x;
+      const taps = [];
+      for (let tap = 0; ofW && tap < side * side; tap++) {
+        const [i, j] = [Math.floor(tap / side), tap % side];
+        const shifted = slice(graph, slice(graph, padded, 2, i, i + rows), 3, j, j + cols);
+        const product = addNode(graph, { op: 'Mul', inputs: [outer, shifted], shape: x.shape });
+        taps.push(sumTo(graph, product, [channels, 1, 1]));
+      }
+      return [
+        ofX ? addNode(graph, node(outer, turned(graph, w), undefined)) : undefined,
+        ofW ? reshape(graph, concat(graph, taps, 1), [channels, 1, side, side]) : undefined,
+        ofBias ? gradientOfBias(graph, outer) : undefined,
+      ];
+    },
+  });
+}
+
+function gradientOfBias(graph: Graph, outer: Value): Value {
+  const attributes = { keepdims: 0 };
+  const axes = integers(graph, [0, 2, 3]);
+  return addNode(graph, { op: 'ReduceSum', inputs: [outer, axes], attributes, shape: [outer.shape[1]!] });
+}
+
+function gradientOfImage(graph: Graph, outer: Value, w: Value, image: Sizes, stride: number, pad: number): Value {
+  const [filters, channels, side] = fixedShape(graph, 'Conv', w) as unknown as Sizes;
+  const [batch, , rows, cols] = fixedShape(graph, 'Conv', outer) as unknown as Sizes;
+  if (side === 1 && stride === 1) {
+    const matrix = reshape(graph, w, [filters, channels]);
+    const product = matmul(graph, swapLast(graph, matrix), reshape(graph, outer, [batch, filters, rows * cols]));
+    return reshape(graph, product, image);
+  }
+  if (stride === 1) {
+    return convolution(graph, outer, turned(graph, transpose(graph, w, [1, 0, 2, 3])), undefined, {
+      pad: side - 1 - pad,
+    });
+  }
+  const missing = (size: number, after: number) => size - ((after - 1) * stride - 2 * pad + side);
+  return addNode(graph, {
+    op: 'ConvTranspose',
+    inputs: [outer, w],
+    attributes: {
+      kernel_shape: [side, side],
+      strides: [stride, stride],
+      pads: [pad, pad, pad, pad],
+      output_padding: [missing(image[2], rows), missing(image[3], cols)],
+    },
+    shape: image,
+  });
+}
+
+/** Filters with rows and columns reversed. */
+function turned(graph: Graph, w: Value): Value {
+  const ends = integers(graph, [-(2 ** 31), -(2 ** 31)]);
+  const minus = integers(graph, [-1, -1]);
+  return addNode(graph, { op: 'Slice', inputs: [w, minus, ends, integers(graph, [2, 3]), minus], shape: w.shape });
+}
+
+/**
+ * [D, C, side, side] from x [B, C, H, W] and outer [B, D, rows, cols]. For stride 1 the padded image is laid out in one
+ * line, so that the image shifted by a tap is one contiguous piece of it; the outer gradient gets lines as long, with
+ * zeros at their ends.
+ */
+function gradientOfFilters(graph: Graph, x: Value, outer: Value, side: number, stride: number, pad: number): Value {
+  const [batch, channels, height, width] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
+  const [, filters, rows, cols] = fixedShape(graph, 'Conv', outer) as unknown as Sizes;
+  const product = (left: Value, right: Value) =>
+    sumTo(graph, matmul(graph, left, swapLast(graph, right)), [filters, channels]);
+  if (side === 1 && stride === 1) {
+    const whole = product(
+      reshape(graph, outer, [batch, filters, rows * cols]),
+      reshape(graph, x, [batch, channels, rows * cols]),
+    );
+    return reshape(graph, whole, [filters, channels, 1, 1]);
+  }
+  if (side === stride && pad === 0) return gradientOfPatches(graph, x, outer, side);
+  const padded = padImage(graph, x, pad);
+  const taps: Value[] = [];
+  if (stride === 1) {
+    const line = width + 2 * pad;
+    const used = (rows - 1) * line + cols;
+    const long = reshape(graph, padded, [batch, channels, (height + 2 * pad) * line]);
+    const widened = padAxes(graph, outer, [0, 0], [0, line - cols]);
+    const left = slice(graph, reshape(graph, widened, [batch, filters, rows * line]), 2, 0, used);
+    for (let tap = 0; tap < side * side; tap++) {
+      const start = Math.floor(tap / side) * line + (tap % side);
+      taps.push(product(left, slice(graph, long, 2, start, start + used)));
+    }
+  } else {
+    const left = reshape(graph, outer, [batch, filters, rows * cols]);
+    for (let tap = 0; tap < side * side; tap++) {
+      const shifted = strided(graph, padded, Math.floor(tap / side), tap % side, rows, cols, stride);
+      taps.push(product(left, reshape(graph, shifted, [batch, channels, rows * cols])));
+    }
+  }
+  const stacked = concat(
+    graph,
+    taps.map((tap) => reshape(graph, tap, [1, filters, channels])),
+    0,
+  );
+  return reshape(graph, transpose(graph, stacked, [1, 2, 0]), [filters, channels, side, side]);
+}
+
+/** Patches do not overlap: the image cut into patches is a permutation of it, and one product does all taps. */
+function gradientOfPatches(graph: Graph, x: Value, outer: Value, side: number): Value {
+  const [batch, channels] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
+  const [, filters, rows, cols] = fixedShape(graph, 'Conv', outer) as unknown as Sizes;
+  const cut = transpose(graph, reshape(graph, x, [batch, channels, rows, side, cols, side]), [0, 2, 4, 1, 3, 5]);
+  const patches = reshape(graph, cut, [batch * rows * cols, channels * side * side]);
+  const wide = transpose(graph, reshape(graph, outer, [batch, filters, rows * cols]), [1, 0, 2]);
+  const product = matmul(graph, reshape(graph, wide, [filters, batch * rows * cols]), patches);
+  return reshape(graph, product, [filters, channels, side, side]);
+}
+
+/** Every `stride`-th pixel from (top, left) on: [B, C, rows, cols]. */
+function strided(graph: Graph, x: Value, top: number, left: number, rows: number, cols: number, stride: number): Value {
+  const starts = integers(graph, [top, left]);
+  const ends = integers(graph, [top + (rows - 1) * stride + 1, left + (cols - 1) * stride + 1]);
+  return addNode(graph, {
+    op: 'Slice',
+    inputs: [x, starts, ends, integers(graph, [2, 3]), integers(graph, [stride, stride])],
+    shape: [x.shape[0]!, x.shape[1]!, rows, cols],
+  });
+}
+
+function padImage(graph: Graph, x: Value, count: number): Value {
+  return count === 0 ? x : padAxes(graph, x, [count, count], [count, count]);
+}
+
+/** Zeros before and after the two image axes. */
+function padAxes(graph: Graph, x: Value, before: readonly [number, number], after: readonly [number, number]): Value {
+  const [batch, channels, rows, cols] = fixedShape(graph, 'Pad', x) as unknown as Sizes;
+  const shape = [batch, channels, rows + before[0] + after[0], cols + before[1] + after[1]];
+  return addNode(graph, { op: 'Pad', inputs: [x, integers(graph, [0, 0, ...before, 0, 0, ...after])], shape });
 }

@@ -1,4 +1,4 @@
-/** Prepared records -> training samples, in any thread. */
+/** Prepared records -> samples of a recipe, in any thread. */
 import { join } from 'node:path';
 import { integer } from '../check.js';
 import { openRecords } from '../embed/cache.js';
@@ -7,10 +7,10 @@ import { DataError } from '../errors.js';
 import type { MultimaeConfig } from '../models/config.js';
 import { type Augmentation, drawView } from './augment.js';
 import { type RecordLayout, recordLength, recordPixels } from './record.js';
-import type { SampleSource, TrainingSample } from './types.js';
+import type { TrainingSample } from './types.js';
 
 /** Everything that reading samples takes, as plain data: another thread can open the same source from it. */
-export interface SamplePlan {
+export interface ImagePlan {
   readonly config: MultimaeConfig;
   readonly layout: RecordLayout;
   readonly augmentation: Augmentation;
@@ -21,23 +21,23 @@ export interface SamplePlan {
   readonly root: string;
   /** [N] number of the record of each sample. */
   readonly records: Uint32Array;
-  /** [N] index of each sample in the data set. */
-  readonly rows: Uint32Array;
   /** Ids of the samples. */
   readonly ids: readonly string[];
-  /** [N] target = stored * factor + offset. */
-  readonly depth: { readonly factors: Float64Array; readonly offset: number } | undefined;
-  /** [N] class of each sample. */
-  readonly labels: Int32Array | undefined;
+  /** [N] metres per stored unit of depth. */
+  readonly depthScales: Float64Array;
 }
 
-/** Opens the records of a plan. The source reads as many samples side by side as are asked for. */
-export async function openPlan(plan: SamplePlan): Promise<SampleSource> {
+export interface ImageReader {
+  read(row: number, view: number): Promise<TrainingSample>;
+  close(): Promise<void>;
+}
+
+/** Opens the records of a plan. It reads as many samples side by side as are asked for. */
+export async function openPlan(plan: ImagePlan): Promise<ImageReader> {
   const { config, layout } = plan;
   const side = config.image;
   const reader = await openRecords(plan.place, recordLength(layout));
   return {
-    size: plan.records.length,
     async read(row, view): Promise<TrainingSample> {
       integer('row', row, 0, plan.records.length - 1);
       integer('view', view, 0);
@@ -54,7 +54,7 @@ export async function openPlan(plan: SamplePlan): Promise<SampleSource> {
       const pixels = recordPixels(layout, bytes);
       const { map, colour } = drawView(plan.augmentation, layout, side, {
         seed: plan.seed,
-        row: plan.rows[row]!,
+        row,
         view,
       });
       const sample: TrainingSample = {};
@@ -67,19 +67,18 @@ export async function openPlan(plan: SamplePlan): Promise<SampleSource> {
         sample.rgb = normalised(rgb, map, config);
       }
       if (layout.semseg) sample.semseg = labelMap(pixels.semseg, map, config);
-      if (plan.depth) {
+      if (layout.depth) {
         sample.depth = new Float32Array(side * side);
         sample.valid = new Float32Array(side * side);
-        const factor = plan.depth.factors[row]!;
+        const metres = plan.depthScales[row]!;
         for (let i = 0; i < map.length; i++) {
           const stored = map[i]! < 0 ? 0 : pixels.depth[map[i]!]!;
           if (stored > 0) {
-            sample.depth[i] = stored * factor + plan.depth.offset;
+            sample.depth[i] = stored * metres;
             sample.valid[i] = 1;
           }
         }
       }
-      if (plan.labels) sample.label = plan.labels[row]!;
       return sample;
     },
     close: () => reader.close(),

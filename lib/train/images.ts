@@ -1,94 +1,73 @@
-/** A data set -> samples for training: decoded once into records on disk, read from there at random. */
+/** The images of a data set for training: decoded once into records on disk, read from there at random. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { integer, oneOf } from '../check.js';
 import type { Dataset, Modality } from '../data/dataset.js';
 import { type EmbeddingCache, openCache } from '../embed/cache.js';
 import { prefetch } from '../embed/prefetch.js';
+import { preprocessingIdentity } from '../embed/preprocess.js';
 import { DataError } from '../errors.js';
 import type { MultimaeConfig } from '../models/config.js';
 import type { JobOptions } from '../progress.js';
 import { AUGMENTATIONS, type Augmentation } from './augment.js';
-import { type DepthTarget, depthScaleOf } from './depthTarget.js';
+import { type ImagePlan, openPlan } from './imageReader.js';
+import { inTurn } from './inTurn.js';
 import { type RecordLayout, recordLength, recordPixels, resizeDepth, resizeLabels, resizeRgb } from './record.js';
-import { openPlan, type SamplePlan } from './sampleReader.js';
 import type { SampleSource } from './types.js';
 
-export interface SampleOptions extends JobOptions {
+export interface ImageOptions extends JobOptions {
   /** Folder of the prepared records. Several data sets and configurations can share one. */
-  cache: string;
-  /** What views > 0 are; that of the encoder's variant if not given. */
-  augmentation?: Augmentation | undefined;
-  /** Seed of the views; 0 if not given. */
-  seed?: number | undefined;
-  /** Unit of the depth target; samples have no depth if not given. */
-  depth?: DepthTarget | undefined;
-  /** Class of each sample of the data set (of all its samples, whatever `rows`), as `sceneLabels` returns them. */
-  labels?: ArrayLike<number> | undefined;
+  readonly cache: string;
+  /** What views > 0 are; `none` if not given. */
+  readonly augmentation?: Augmentation | undefined;
+  /** Views of each sample, view 0 included; without end if not given. `none` has 1. */
+  readonly views?: number | undefined;
+  /** Of the augmentation; 0 if not given. */
+  readonly seed?: number | undefined;
+  /** Whether samples have depth. */
+  readonly depth: boolean;
 }
 
 /** A sample source that other threads can open too, through its plan. */
-export interface PreparedSamples extends SampleSource {
-  readonly plan: SamplePlan;
-  /** sha256 over the images of sample `row` and how they were prepared: equal keys, equal view 0. */
-  key(row: number): Buffer;
+export interface Images extends SampleSource {
+  readonly plan: ImagePlan;
   /** Samples that were decoded by this call. */
   readonly prepared: number;
 }
 
 /** Part of the records' key: change it when the content of records changes. */
 const RECORD_VERSION = 'training record v1';
+/** Part of the identity: change it when views change. */
+const VIEW_VERSION = 'views v1';
 const LANES = 6;
-
-/** By cache folder: calls of one process wait for each other, so that they don't meet each other's lock. */
-const turns = new Map<string, Promise<unknown>>();
 
 /**
  * Makes a record of every sample that has none yet, and opens all of them.
  *
- * Records are found by the bytes of the images and the layout, so a data set is decoded once for all seeds, recipes of
- * equal layout, depth units and subsets; a run that was killed continues where it was. Only one process can prepare at a
- * time (`ERR_CACHE_LOCKED`); any number can read. Memory does not grow with N but for about 250 bytes a sample.
+ * Records are found by the bytes of the images and the layout, so a data set is decoded once for all seeds and recipes of
+ * equal layout; a run that was killed continues where it was. Only one process can prepare at a time
+ * (`ERR_CACHE_LOCKED`); any number can read. Memory does not grow with N but for about 250 bytes a sample.
  *
  * Images become S x S (`config.image`), squeezed if they are rectangular. For `official` the shorter side becomes S and
  * the other keeps the proportions of the data set's first sample (of every sample, where all have one shape); view 0 is
  * then the middle S x S. A record takes 3 bytes a pixel for RGB, 2 for labels, 2 (PNG) or 4 (float) for depth.
  *
- * @param rows indices into `dataset.samples`: row i of the source is sample `rows[i]`. All samples if undefined.
  * @throws {DataError} `ERR_MODALITY_MISSING`, `ERR_DATASET_EMPTY`, and whatever is wrong with an image, naming it.
  */
-export async function openSamples(
-  dataset: Dataset,
-  rows: ArrayLike<number> | undefined,
-  config: MultimaeConfig,
-  options: SampleOptions,
-): Promise<PreparedSamples> {
-  const augmentation = oneOf('augmentation', options.augmentation ?? config.variant, AUGMENTATIONS);
+export async function openImages(dataset: Dataset, config: MultimaeConfig, options: ImageOptions): Promise<Images> {
+  const augmentation = oneOf('augmentation', options.augmentation ?? 'none', AUGMENTATIONS);
   const seed = integer('seed', options.seed ?? 0, 0);
-  const depthScale = options.depth === undefined ? undefined : depthScaleOf(options.depth);
-  const modalities: Modality[] = [...config.modalities, ...(depthScale ? (['depth'] as const) : [])];
+  const views = augmentation === 'none' ? 1 : (options.views ?? Number.POSITIVE_INFINITY);
+  if (views !== Number.POSITIVE_INFINITY) integer('views', views, 1);
+  const modalities: Modality[] = [...config.modalities, ...(options.depth ? (['depth'] as const) : [])];
   checkModalities(dataset, modalities);
-  const indices = Uint32Array.from(rows ?? Array.from(dataset.samples.keys()), (row, i) =>
-    integer(`rows[${i}]`, row, 0, dataset.samples.length - 1),
-  );
-  if (indices.length === 0) {
-    throw new DataError('ERR_DATASET_EMPTY', `No samples of ${dataset.root} were chosen. Give at least one row.`);
-  }
-  const labels =
-    options.labels && Int32Array.from(indices, (row) => integer(`labels[${row}]`, options.labels![row], 0));
   options.signal?.throwIfAborted();
 
-  const layout = await layoutOf(dataset, indices[0]!, modalities, config, augmentation);
-  const turn = (turns.get(options.cache) ?? Promise.resolve()).then(() =>
-    prepareAll(dataset, indices, modalities, config, layout, options),
+  const layout = await layoutOf(dataset, modalities, config, augmentation);
+  const { place, records, keys, prepared } = await inTurn(options.cache, () =>
+    prepareAll(dataset, modalities, config, layout, options),
   );
-  turns.set(
-    options.cache,
-    turn.catch(() => {}),
-  );
-  const { place, records, keys, prepared } = await turn;
-
-  const plan: SamplePlan = {
+  const plan: ImagePlan = {
     config,
     layout,
     augmentation,
@@ -96,18 +75,22 @@ export async function openSamples(
     place,
     root: dataset.root,
     records,
-    rows: indices,
-    ids: Array.from(indices, (row) => dataset.samples[row]!.id),
-    depth: depthScale && {
-      factors: Float64Array.from(indices, (row) => {
-        return (depthScale.of === 'metres' ? dataset.samples[row]!.depthScale : 1) / depthScale.scale;
-      }),
-      offset: -depthScale.shift / depthScale.scale,
-    },
-    labels,
+    ids: dataset.samples.map(({ id }) => id),
+    depthScales: Float64Array.from(dataset.samples, ({ depthScale }) => depthScale),
   };
-  const source = await openPlan(plan);
-  return { ...source, plan, prepared, key: (row) => keys.subarray(32 * row, 32 * row + 32) };
+  const what = JSON.stringify([VIEW_VERSION, preprocessingIdentity(config)]);
+  const key = (row: number, view: number) => {
+    const hash = createHash('sha256')
+      .update(what)
+      .update(keys.subarray(32 * row, 32 * row + 32));
+    if (layout.depth) hash.update(` ${plan.depthScales[row]}`);
+    if (augmentation !== 'none' && view > 0) hash.update(` ${augmentation} ${seed} ${row} ${view}`);
+    return hash.digest();
+  };
+  const identity = createHash('sha256').update(views === 1 ? 'none' : `${augmentation} ${seed} ${views}`);
+  for (const row of records.keys()) identity.update(key(row, 0));
+  const reader = await openPlan(plan);
+  return { rows: dataset.samples.length, views, identity: identity.digest('hex'), plan, prepared, key, ...reader };
 }
 
 function checkModalities(dataset: Dataset, modalities: readonly Modality[]): void {
@@ -130,13 +113,12 @@ function checkModalities(dataset: Dataset, modalities: readonly Modality[]): voi
 /** Decides from the first sample what all records hold. */
 async function layoutOf(
   dataset: Dataset,
-  row: number,
   modalities: readonly Modality[],
   config: MultimaeConfig,
   augmentation: Augmentation,
 ): Promise<RecordLayout> {
   const side = config.image;
-  const first = await (await dataset.read(row, modalities.includes('depth') ? 'depth' : modalities[0]!)).decode();
+  const first = await (await dataset.read(0, modalities.includes('depth') ? 'depth' : modalities[0]!)).decode();
   const grown = side / Math.min(first.width, first.height);
   const long = (pixels: number) => (augmentation === 'official' ? Math.round(pixels * grown) : side);
   return {
@@ -151,14 +133,13 @@ async function layoutOf(
 /** Makes the records that are missing. Returns where those of all samples are. */
 async function prepareAll(
   dataset: Dataset,
-  indices: Uint32Array,
   modalities: readonly Modality[],
   config: MultimaeConfig,
   layout: RecordLayout,
-  options: SampleOptions,
+  options: ImageOptions,
 ) {
   options.signal?.throwIfAborted();
-  const total = indices.length;
+  const total = dataset.samples.length;
   const records = new Uint32Array(total);
   const keys = Buffer.alloc(32 * total);
   // The number of classes counts because label ids are checked against it when a record is made.
@@ -168,7 +149,7 @@ async function prepareAll(
   let reported = 0;
   try {
     const underway = new Map<string, Promise<void>>();
-    const one = (i: number) => prepare(dataset, indices[i]!, modalities, config, layout, cache, underway);
+    const one = (i: number) => prepare(dataset, i, modalities, config, layout, cache, underway);
     let i = 0;
     for await (const { key, fresh } of prefetch(total, LANES, one)) {
       options.signal?.throwIfAborted();
