@@ -62,7 +62,8 @@ export type { ReportFiles, ReportInput, RunFacts } from './report/types.js';
 
 // All of it
 
-export { checkConfig, demoConfig, type RunConfig, type RunConfigInput, readConfig } from './config.js';
+export { checkConfig, demoConfig, type RunConfig, type RunConfigInput } from './config.js';
+export { type ConfigSource, readConfig } from './configFile.js';
 export { type RunOptions, type RunResult, run } from './run.js';
 
 // Around it

@@ -30,6 +30,7 @@ const PLACES = [
 ];
 const BASE = new Set([
   'check.ts',
+  'configFile.ts',
   'errors.ts',
   'files.ts',
   'idList.ts',

@@ -41,3 +41,27 @@ export function addParameter(
   graph.parameters.push(parameter);
   return parameter;
 }
+
+/** The rows of the tensor that the parameter asks for, transposed where it asks for that. */
+export function extractParameter({ shape, rows, transposed }: Parameter, data: Float32Array): Float32Array {
+  const count = shape.reduce((product, dim) => product * dim, 1);
+  const start = rows ? (rows[0] * count) / (rows[1] - rows[0]) : 0;
+  const own = data.subarray(start, start + count);
+  return transposed ? transposeMatrix(own, shape[1]!, shape[0]!) : own;
+}
+
+/** [rows, cols] -> [cols, rows], in squares that fit the cache. */
+function transposeMatrix(source: Float32Array, rows: number, cols: number): Float32Array {
+  const target = new Float32Array(source.length);
+  const side = 32;
+  for (let top = 0; top < rows; top += side) {
+    for (let left = 0; left < cols; left += side) {
+      const bottom = Math.min(top + side, rows);
+      const right = Math.min(left + side, cols);
+      for (let row = top; row < bottom; row++) {
+        for (let col = left; col < right; col++) target[col * rows + row] = source[row * cols + col]!;
+      }
+    }
+  }
+  return target;
+}

@@ -5,7 +5,7 @@
  *     with regard to w   for each tap (i, j) of the filter, outer . (x shifted by i, j)', one matrix product
  */
 import { addNode, type Dim, fixedShape, type Graph, integers, shapeError, type Value } from '../graph.js';
-import { concat, reshape, slice, swapLast, transpose } from './layout.js';
+import { concat, reshape, swapLast, transpose } from './layout.js';
 import { matmul } from './linear.js';
 import { sumTo } from './reduce.js';
 
@@ -80,7 +80,7 @@ export function patchDeconvolution(graph: Graph, x: Value, w: Value, bias: Value
 
 /** Each channel of x [B, C, H, W] by its own filter, w [C, 1, k, k], k odd, with the size kept: ConvNeXt's depthwise one. */
 export function depthwiseConvolution(graph: Graph, x: Value, w: Value, bias: Value): Value {
-  const [, channels, rows, cols] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
+  const [, channels] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
   const [filters, one, side] = fixedShape(graph, 'Conv', w) as unknown as Sizes;
   if (filters !== channels || one !== 1 || side % 2 === 0) {
     throw shapeError(graph, 'Conv', 'each channel needs one filter of an odd side', x, w, bias);
@@ -95,12 +95,10 @@ export function depthwiseConvolution(graph: Graph, x: Value, w: Value, bias: Val
   return addNode(graph, {
     ...node(x, w, bias),
     gradient: (outer, [ofX, ofW, ofBias]) => {
-      const padded = ofW ? padImage(graph, x, pad) : x;
-      const taps = [];
+      const taps: Value[] = [];
       for (let tap = 0; ofW && tap < side * side; tap++) {
-        const [i, j] = [Math.floor(tap / side), tap % side];
-        const shifted = slice(graph, slice(graph, padded, 2, i, i + rows), 3, j, j + cols);
-        const product = addNode(graph, { op: 'Mul', inputs: [outer, shifted], shape: x.shape });
+        const image = shifted(graph, x, Math.floor(tap / side) - pad, (tap % side) - pad);
+        const product = addNode(graph, { op: 'Mul', inputs: [outer, image], shape: x.shape });
         taps.push(sumTo(graph, product, [channels, 1, 1]));
       }
       return [
@@ -153,48 +151,43 @@ function turned(graph: Graph, w: Value): Value {
 }
 
 /**
- * [D, C, side, side] from x [B, C, H, W] and outer [B, D, rows, cols]. For stride 1 the padded image is laid out in one
- * line, so that the image shifted by a tap is one contiguous piece of it; the outer gradient gets lines as long, with
- * zeros at their ends.
+ * [D, C, side, side] from x [B, C, H, W] and outer [B, D, rows, cols]: for tap (i, j), sum over places of outer times x
+ * shifted by the tap. Where the size is kept, x is shifted along the columns and outer, the other way, along the rows, so
+ * that k^2 products need only 2 (k - 1) shifted copies.
  */
 function gradientOfFilters(graph: Graph, x: Value, outer: Value, side: number, stride: number, pad: number): Value {
-  const [batch, channels, height, width] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
+  const [batch, channels, height] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
   const [, filters, rows, cols] = fixedShape(graph, 'Conv', outer) as unknown as Sizes;
-  const product = (left: Value, right: Value) =>
-    sumTo(graph, matmul(graph, left, swapLast(graph, right)), [filters, channels]);
-  if (side === 1 && stride === 1) {
-    const whole = product(
-      reshape(graph, outer, [batch, filters, rows * cols]),
-      reshape(graph, x, [batch, channels, rows * cols]),
-    );
-    return reshape(graph, whole, [filters, channels, 1, 1]);
-  }
-  if (side === stride && pad === 0) return gradientOfPatches(graph, x, outer, side);
-  const padded = padImage(graph, x, pad);
+  if (side === stride && pad === 0 && side > 1) return gradientOfPatches(graph, x, outer, side);
+  const places = rows * cols;
+  const flat = (value: Value, depth: number) => reshape(graph, value, [batch, depth, places]);
   const taps: Value[] = [];
-  if (stride === 1) {
-    const line = width + 2 * pad;
-    const used = (rows - 1) * line + cols;
-    const long = reshape(graph, padded, [batch, channels, (height + 2 * pad) * line]);
-    const widened = padAxes(graph, outer, [0, 0], [0, line - cols]);
-    const left = slice(graph, reshape(graph, widened, [batch, filters, rows * line]), 2, 0, used);
-    for (let tap = 0; tap < side * side; tap++) {
-      const start = Math.floor(tap / side) * line + (tap % side);
-      taps.push(product(left, slice(graph, long, 2, start, start + used)));
-    }
+  const offsets = Array.from({ length: side }, (_, i) => i);
+  const product = (left: Value, right: Value) =>
+    taps.push(
+      sumTo(graph, matmul(graph, flat(left, filters), swapLast(graph, flat(right, channels))), [filters, channels]),
+    );
+  if (stride === 1 && rows === height) {
+    const images = offsets.map((j) => shifted(graph, x, 0, j - pad));
+    const slopes = offsets.map((i) => shifted(graph, outer, pad - i, 0));
+    for (const slope of slopes) for (const image of images) product(slope, image);
   } else {
-    const left = reshape(graph, outer, [batch, filters, rows * cols]);
-    for (let tap = 0; tap < side * side; tap++) {
-      const shifted = strided(graph, padded, Math.floor(tap / side), tap % side, rows, cols, stride);
-      taps.push(product(left, reshape(graph, shifted, [batch, channels, rows * cols])));
-    }
+    const padded = pad === 0 ? x : padAxes(graph, x, [pad, pad], [pad, pad]);
+    for (const i of offsets) for (const j of offsets) product(outer, strided(graph, padded, i, j, rows, cols, stride));
   }
+  if (taps.length === 1) return reshape(graph, taps[0]!, [filters, channels, 1, 1]);
   const stacked = concat(
     graph,
     taps.map((tap) => reshape(graph, tap, [1, filters, channels])),
     0,
   );
   return reshape(graph, transpose(graph, stacked, [1, 2, 0]), [filters, channels, side, side]);
+}
+
+/** y[r, c] = x[r + down, c + right], 0 where that is outside. A negative pad crops. */
+function shifted(graph: Graph, x: Value, down: number, right: number): Value {
+  if (down === 0 && right === 0) return x;
+  return padAxes(graph, x, [-down, -right], [down, right]);
 }
 
 /** Patches do not overlap: the image cut into patches is a permutation of it, and one product does all taps. */
@@ -217,10 +210,6 @@ function strided(graph: Graph, x: Value, top: number, left: number, rows: number
     inputs: [x, starts, ends, integers(graph, [2, 3]), integers(graph, [stride, stride])],
     shape: [x.shape[0]!, x.shape[1]!, rows, cols],
   });
-}
-
-function padImage(graph: Graph, x: Value, count: number): Value {
-  return count === 0 ? x : padAxes(graph, x, [count, count], [count, count]);
 }
 
 /** Zeros before and after the two image axes. */
