@@ -8,12 +8,14 @@ import { DataError } from '../errors.js';
 import type { Encoder } from '../models/encoder.js';
 import type { JobOptions } from '../progress.js';
 import { below, stream } from '../select/random.js';
-import { imageData } from '../train/imageData.js';
-import { type AugmentedSource, openImages } from '../train/images.js';
+import { depthTarget } from '../train/depthTarget.js';
+import { openImages } from '../train/images.js';
+import { openLoader } from '../train/loader.js';
 import { sceneLabels } from '../train/sceneLabels.js';
-import { type TrainingData, tokenData } from '../train/tokenData.js';
-import { openTokenStore, type TokenStore } from '../train/tokenStore.js';
+import { tokenData } from '../train/tokenData.js';
+import { openTokenStore } from '../train/tokenStore.js';
 import type { ModelConfig } from '../train/trainingGraph.js';
+import type { SampleSource, TrainingData } from '../train/types.js';
 import type { ExperimentConfig } from './config.js';
 import { modelOf } from './model.js';
 
@@ -46,43 +48,55 @@ export async function openDraw(
   job: JobOptions,
 ): Promise<Draw> {
   const { pool, validation } = await openData(config, index, job);
-  const stores: TokenStore[] = [];
+  // What has been opened, to be closed in the opposite order.
+  const open: { close(): Promise<void> }[] = [pool, validation];
+  const close = async () => {
+    for (const item of open.reverse()) await item.close();
+  };
+  const opened = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {
+    const item = await opening;
+    open.push(item);
+    return item;
+  };
   try {
-    const { task, training, threads, out } = config;
+    const { task, training, out } = config;
     const labels = task === 'depth' ? undefined : await labelsOf(task, pool, validation);
     const depth = task === 'depth';
-    const views = training.encoder === 'end-to-end' ? (training.augmentation === 'none' ? 1 : 2) : training.views;
+    const cache = join(out, 'cache');
+    const frozen = training.encoder === 'frozen';
     const seed = config.seeds.first + index;
-    const source = await openImages(pool, encoder.config, { ...training, views, seed, depth });
-    const unseen = await openImages(validation, encoder.config, { depth });
-    const target = depth ? await depthUnit(source) : undefined;
+    const { augmentation } = training;
+    const views = frozen ? training.views : undefined;
+    const source = await opened(openImages(pool, encoder.config, { cache, augmentation, views, seed, depth, ...job }));
+    const unseen = await opened(openImages(validation, encoder.config, { cache, depth, ...job }));
     const model = modelOf(config, encoder.config, {
-      ...(target && { target }),
+      ...(depth && {
+        target: training.target === 'auto' ? await depthUnit(source) : depthTarget(training.target, pool),
+      }),
       ...(labels && { classes: labels.classes.length }),
     });
-    const rows = Int32Array.from({ length: unseen.rows }, (_, i) => i);
-    let trainOn: Draw['trainOn'] = (chosen) => imageData(source, chosen, labels?.pool);
-    let validateOn = imageData(unseen, rows, labels?.validation);
-    let tokens = { computed: 0, seconds: 0 };
-    if (training.encoder === 'frozen') {
-      const options = { cache: join(out, 'cache'), batch: training.batch, threads, ...job };
-      for (const images of [source, unseen]) stores.push(await openTokenStore(images, encoder, model, options));
-      const [train, val] = stores as [TokenStore, TokenStore];
-      trainOn = (chosen) => tokenData(train, chosen, labels?.pool);
-      validateOn = tokenData(val, rows, labels?.validation);
-      tokens = { computed: train.computed + val.computed, seconds: train.seconds + val.seconds };
-    }
-    const close = async () => {
-      for (const store of stores) await store.close();
-      await pool.close();
-      await validation.close();
+    const all = Int32Array.from({ length: unseen.rows }, (_, i) => i);
+    const of = async (images: typeof source) => {
+      if (!frozen) return { ...(await opened(openLoader(images))), computed: 0, seconds: 0 };
+      const store = await opened(openTokenStore(images, encoder, model, { cache, batch: training.batch, ...job }));
+      const data = (rows: Int32Array, classes?: Int32Array) => tokenData(store, rows, classes);
+      return { data, computed: store.computed, seconds: store.seconds };
     };
-    const identity = [EXPERIMENT_VERSION, encoder.identity, source.identity, unseen.identity].join(' ');
-    return { index, pool, validation, model, identity, classes: labels?.classes, trainOn, validateOn, tokens, close };
+    const [known, unknown] = [await of(source), await of(unseen)];
+    return {
+      index,
+      pool,
+      validation,
+      model,
+      identity: [EXPERIMENT_VERSION, encoder.identity, source.identity, unseen.identity].join(' '),
+      classes: labels?.classes,
+      trainOn: (rows) => known.data(rows, labels?.pool),
+      validateOn: unknown.data(all, labels?.validation),
+      tokens: { computed: known.computed + unknown.computed, seconds: known.seconds + unknown.seconds },
+      close,
+    };
   } catch (error) {
-    for (const store of stores) await store.close();
-    await pool.close();
-    await validation.close();
+    await close();
     throw error;
   }
 }
@@ -133,7 +147,7 @@ async function labelsOf(task: 'count' | 'shape', pool: Dataset, validation: Data
 }
 
 /** Mean and standard deviation of the pool's depth: targets are learnt in that unit, whatever the scene. */
-async function depthUnit(source: AugmentedSource): Promise<{ shift: number; scale: number }> {
+async function depthUnit(source: SampleSource): Promise<{ shift: number; scale: number }> {
   const step = Math.max(1, Math.floor(source.rows / DEPTH_SAMPLES));
   let count = 0;
   let sum = 0;

@@ -1,27 +1,23 @@
 /**
  * What a frozen encoder makes of a data set, on disk: for every sample and view the tokens that the adapter takes and the
- * target, as float32 records of one length, 64 to a file. Files appear whole, so a killed run goes on where it stopped,
- * and any number of processes may read. A record is never in memory unless a mini-batch needs it.
- *
- *     <cache>/<identity>/records.json       what the records hold
- *     <cache>/<identity>/<view>-<file>.bin  64 records, then 32 bytes of sha256 over them
+ * target, as one float32 record. Records lie in a cache like that of embeddings (lib/embed/cache.ts): found by the hash of
+ * everything that they depend on, verified on every read, kept by a kill. A record is in memory only while a mini-batch is
+ * made of it.
  */
-import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { integer } from '../check.js';
+import { type EmbeddingCache, openCache, openRecords } from '../embed/cache.js';
 import { prefetch } from '../embed/prefetch.js';
 import { DataError } from '../errors.js';
-import { writeAtomically, writeFileAtomically } from '../files.js';
+import { checkFinite } from '../formats/finite.js';
 import { adapterHooks, takesPooled, tokenGrid } from '../models/adapter.js';
-import type { Encoder, TokenBatch } from '../models/encoder.js';
+import type { Encoder, EncoderInput, TokenBatch } from '../models/encoder.js';
 import type { JobOptions } from '../progress.js';
-import type { AugmentedSource } from './images.js';
+import { inTurn } from './inTurn.js';
 import type { ModelConfig } from './trainingGraph.js';
+import type { SampleSource, TrainingSample } from './types.js';
 
-/** Records in a file. */
-const PER_FILE = 64;
-const CHECK_BYTES = 32;
-const VERSION = 'v1';
+/** Part of the key of a record: change it when the content of records changes. */
+const VERSION = 'tokens v1';
 
 /** One part of a record, as a graph input takes it. */
 export interface Field {
@@ -34,17 +30,19 @@ export interface Field {
   readonly length: number;
 }
 
-/** Records of a data set, ready to be read in any order. Close it when done. */
+/** Records of a data set, ready to be read in any order, side by side. Close it when done. */
 export interface TokenStore {
   readonly fields: readonly Field[];
   /** Number of samples and of views of each. */
   readonly rows: number;
   readonly views: number;
-  /** How many samples x views were computed by this call, and how many seconds that took. */
+  /** How many samples x views were computed by this call. The others were there, or are equal to one of these. */
   readonly computed: number;
+  /** Seconds that this call spent on all of them, and how many tokens that the encoder put out it stored in each. */
   readonly seconds: number;
-  /** Reads one field of one record into `target` at `offset`. */
-  read(row: number, view: number, field: Field, target: Float32Array, offset: number): Promise<void>;
+  readonly tokensPerSecond: number;
+  /** The record of one sample and view: float32, `fields` one behind the other. */
+  read(row: number, view: number): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
@@ -74,119 +72,162 @@ export function recordFields({ encoder, adapter, mainTasks, loss }: ModelConfig)
 }
 
 /**
- * Opens the records of a data set, computing those that are not there yet.
- * @throws {DataError} as the data set's images do, `ERR_CACHE_DAMAGED`; rejects with `signal.reason` when aborted.
+ * Opens the records of a source, computing those that are not there yet; the encoder computes while samples are read and
+ * records are written. A run that was killed continues where it was. Only one process can compute at a time
+ * (`ERR_CACHE_LOCKED`); any number can read.
+ *
+ * @throws {DataError} as the source does when it is read, `ERR_NOT_FINITE` naming the sample; {RangeError} if the source
+ * has views without end; rejects with `signal.reason` within about one batch after an abort.
  */
 export async function openTokenStore(
-  source: AugmentedSource,
+  source: SampleSource,
   encoder: Encoder,
   model: ModelConfig,
   options: TokenStoreOptions,
 ): Promise<TokenStore> {
-  const { cache, batch = 8, signal, onProgress } = options;
+  const { rows } = source;
+  const views = integer('views', source.views, 1);
   const fields = recordFields(model);
   const floats = fields.reduce((sum, { length }) => sum + length, 0);
-  const { rows, views } = source;
-  const description = { version: VERSION, encoder: encoder.identity, source: source.identity, fields, rows, views };
-  const identity = createHash('sha256').update(JSON.stringify(description)).digest('hex').slice(0, 32);
-  const folder = join(cache, `tokens-${identity}`);
-  await mkdir(folder, { recursive: true });
-  await writeFileAtomically(join(folder, 'records.json'), `${JSON.stringify(description, null, 2)}\n`);
-
-  const files = Math.ceil(rows / PER_FILE);
-  const recordsIn = (file: number) => Math.min(PER_FILE, rows - file * PER_FILE);
-  const bytesOf = (file: number) => recordsIn(file) * floats * 4 + CHECK_BYTES;
-  const pathOf = (view: number, file: number) => join(folder, `${view}-${String(file).padStart(6, '0')}.bin`);
   const start = performance.now();
-  let computed = 0;
-  let done = 0;
-  for (let view = 0; view < views; view++) {
-    for (let file = 0; file < files; file++) {
-      signal?.throwIfAborted();
-      const size = (await stat(pathOf(view, file)).catch(() => undefined))?.size;
-      if (size !== bytesOf(file)) {
-        await writeRecords(pathOf(view, file), await encodeRecords(view, file));
-        computed += recordsIn(file);
-      }
-      done += recordsIn(file);
-      onProgress?.({ stage: 'tokens', done, total: rows * views, unit: 'samples' });
+  const { place, records, computed } = await inTurn(options.cache, async () => {
+    const { adapter, mainTasks } = model;
+    const configuration = JSON.stringify([
+      VERSION,
+      encoder.identity,
+      adapterHooks(adapter, encoder.config),
+      mainTasks,
+      fields,
+      pooling(model),
+    ]);
+    const cache = await openCache(options.cache, configuration, floats);
+    try {
+      return { place: cache.place, ...(await encodeAll(source, encoder, model, fields, cache, options)) };
+    } finally {
+      await cache.close();
     }
-  }
-
-  /** All records of one file. */
-  async function encodeRecords(view: number, file: number): Promise<Float32Array> {
-    const first = file * PER_FILE;
-    const count = recordsIn(file);
-    const records = new Float32Array(count * floats);
-    const samples = prefetch(count, 2 * batch, (i) => source.read(first + i, view));
-    const { image } = encoder.config;
-    let waiting: Awaited<ReturnType<AugmentedSource['read']>>[] = [];
-    let row = 0;
-    const flush = async () => {
-      signal?.throwIfAborted();
-      const size = waiting.length;
-      if (size === 0) return;
-      const input = { batch, height: image, width: image, ...stack(waiting, batch) };
-      const layers = adapterHooks(model.adapter, encoder.config);
-      const tokens = await encoder.encode(input, layers);
-      for (let i = 0; i < size; i++) {
-        const record = records.subarray((row + i) * floats, (row + i + 1) * floats);
-        fillRecord(record, fields, waiting[i]!, tokens, i, encoder, model);
-      }
-      row += size;
-      waiting = [];
-    };
-    for await (const sample of samples) {
-      waiting.push(sample);
-      if (waiting.length === batch) await flush();
-    }
-    await flush();
-    return records;
-  }
-
-  const handles = new Map<string, Promise<FileHandle>>();
-  const opened = (path: string, file: number) => {
-    const known = handles.get(path);
-    if (known) return known;
-    const handle = openChecked(path, bytesOf(file));
-    handles.set(path, handle);
-    return handle;
-  };
+  });
+  const seconds = (performance.now() - start) / 1000;
+  const { image } = encoder.config;
+  const tokens = Math.max(...Object.values(encoder.tokenRanges(image, image)).map((range) => range?.[1] ?? 0));
+  const reader = await openRecords(place, floats);
   return {
     fields,
     rows,
     views,
     computed,
-    seconds: (performance.now() - start) / 1000,
-    async read(row, view, field, target, offset) {
-      const file = Math.floor(row / PER_FILE);
-      const handle = await opened(pathOf(view, file), file);
-      const bytes = new Uint8Array(target.buffer, target.byteOffset + offset * 4, field.length * 4);
-      const position = ((row % PER_FILE) * floats + field.offset) * 4;
-      const { bytesRead } = await handle.read(bytes, 0, bytes.length, position);
-      if (bytesRead !== bytes.length) throw damaged(pathOf(view, file));
+    seconds,
+    tokensPerSecond: (computed * tokens) / seconds,
+    async read(row, view) {
+      const number = records[integer('view', view, 0, views - 1) * rows + integer('row', row, 0, rows - 1)]!;
+      const record = await reader.read(number);
+      if (record) return record;
+      await reader.forget(number);
+      throw new DataError(
+        'ERR_CACHE_DAMAGED',
+        `The cached tokens of sample ${row}, view ${view} (record ${number} in ${place}) are damaged. Run again: they will be computed anew.`,
+      );
     },
-    async close() {
-      for (const handle of handles.values()) await handle.then((file) => file.close()).catch(() => {});
-    },
+    close: () => reader.close(),
   };
 }
 
-/** Samples one behind the other; what lies behind the last one stays zero. */
-function stack(samples: readonly { rgb?: Float32Array; semseg?: Int32Array }[], batch: number) {
-  const input: { rgb?: Float32Array; semseg?: Int32Array } = {};
-  const { rgb, semseg } = samples[0]!;
-  if (rgb) {
-    input.rgb = new Float32Array(batch * rgb.length);
-    samples.forEach((sample, i) => {
-      input.rgb!.set(sample.rgb!, i * rgb.length);
-    });
+interface Pending {
+  readonly key: Buffer;
+  readonly row: number;
+  readonly sample: TrainingSample;
+}
+
+/** Computes the records that are missing. Returns the number of every record, [views, rows]. */
+async function encodeAll(
+  source: SampleSource,
+  encoder: Encoder,
+  model: ModelConfig,
+  fields: readonly Field[],
+  cache: EmbeddingCache,
+  { batch: wanted, signal, onProgress }: TokenStoreOptions,
+): Promise<{ records: Uint32Array; computed: number }> {
+  const { rows, views } = source;
+  const total = rows * views;
+  const batch = integer('batch', wanted ?? 8, 1);
+  const layers = adapterHooks(model.adapter, encoder.config);
+  const floats = fields.reduce((sum, { length }) => sum + length, 0);
+  const keys = (i: number) => source.key(i % rows, Math.floor(i / rows));
+  const missing: number[] = [];
+  // Equal images have equal views 0; others depend on the row.
+  const seen = new Set<string>();
+  for (let i = 0; i < total; i++) {
+    const key = keys(i);
+    if (cache.find(key) !== undefined) continue;
+    if (i < rows) {
+      const text = key.toString('latin1');
+      if (seen.has(text)) continue;
+      seen.add(text);
+    }
+    missing.push(i);
   }
-  if (semseg) {
-    input.semseg = new Int32Array(batch * semseg.length);
-    samples.forEach((sample, i) => {
-      input.semseg!.set(sample.semseg!, i * semseg.length);
-    });
+
+  const store = async (pending: Pending[], tokens: Promise<TokenBatch[]>) => {
+    const outputs = await tokens;
+    signal?.throwIfAborted();
+    for (const [i, { key, row, sample }] of pending.entries()) {
+      const record = new Float32Array(floats);
+      fillRecord(record, fields, sample, outputs, i, encoder, model);
+      checkFinite(record, floats, `The tokens of sample ${row}`, row);
+      await cache.put(key, record);
+    }
+  };
+  let pending: Pending[] = [];
+  let tokens: Promise<TokenBatch[]> | undefined;
+  let stored: Promise<void> | undefined;
+  let reported = 0;
+  let done = total - missing.length;
+  // The encoder always has the next batch while the results of the last one are stored.
+  const flush = async () => {
+    const ready = pending;
+    pending = [];
+    tokens = encoder.encode(stack(ready, batch, encoder), layers);
+    tokens.catch(() => {}); // Reported by the one that stores them.
+    await stored;
+    stored = store(ready, tokens);
+    stored.catch(() => {});
+    done += ready.length;
+    if (performance.now() - reported >= 100) {
+      reported = performance.now();
+      onProgress?.({ stage: 'tokens', done, total, unit: 'samples' });
+    }
+  };
+  const load = async (n: number) => {
+    const i = missing[n]!;
+    const row = i % rows;
+    return { key: keys(i), row, sample: await source.read(row, Math.floor(i / rows)) };
+  };
+  try {
+    for await (const item of prefetch(missing.length, 2 * batch, load)) {
+      signal?.throwIfAborted();
+      pending.push(item);
+      if (pending.length === batch) await flush();
+    }
+    if (pending.length > 0) await flush();
+    await stored;
+  } finally {
+    // Whoever closes cache and encoder after a failure must not find them at work.
+    await Promise.allSettled([stored, tokens]);
+  }
+  onProgress?.({ stage: 'tokens', done: total, total, unit: 'samples' });
+  const records = Uint32Array.from({ length: total }, (_, i) => cache.find(keys(i))!);
+  return { records, computed: missing.length };
+}
+
+/** A batch of the full size, so that resuming does not change a bit; what lies behind the last sample stays zero. */
+function stack(items: readonly Pending[], batch: number, { config }: Encoder): EncoderInput {
+  const input: EncoderInput = { batch, height: config.image, width: config.image };
+  const { rgb, semseg } = items[0]!.sample;
+  if (rgb) input.rgb = new Float32Array(batch * rgb.length);
+  if (semseg) input.semseg = new Int32Array(batch * semseg.length);
+  for (const [i, { sample }] of items.entries()) {
+    if (rgb) input.rgb!.set(sample.rgb!, i * rgb.length);
+    if (semseg) input.semseg!.set(sample.semseg!, i * semseg.length);
   }
   return input;
 }
@@ -194,26 +235,30 @@ function stack(samples: readonly { rgb?: Float32Array; semseg?: Int32Array }[], 
 function fillRecord(
   record: Float32Array,
   fields: readonly Field[],
-  sample: { depth?: Float32Array; valid?: Float32Array },
+  sample: TrainingSample,
   layers: readonly TokenBatch[],
   index: number,
   encoder: Encoder,
-  { adapter, mainTasks }: ModelConfig,
+  model: ModelConfig,
 ): void {
   let layer = 0;
   for (const { name, offset, length } of fields) {
     const part = record.subarray(offset, offset + length);
     if (name === 'depth') part.set(sample.depth!);
     else if (name === 'valid') part.set(sample.valid!);
-    else if (name === 'pooled') pool(part, layers[0]!, index, adapter.kind === 'linear' && adapter.pooling === 'last');
-    else interleave(part, layers[layer++]!, index, encoder, mainTasks);
+    else if (name === 'pooled') pool(part, layers[0]!, index, pooling(model));
+    else interleave(part, layers[layer++]!, index, encoder, model.mainTasks);
   }
 }
 
+function pooling({ adapter }: ModelConfig): 'last' | 'mean' {
+  return adapter.kind === 'linear' && adapter.pooling === 'last' ? 'last' : 'mean';
+}
+
 /** Mean of all tokens, or the last one. */
-function pool(target: Float32Array, { data, tokens, dim }: TokenBatch, index: number, last: boolean): void {
+function pool(target: Float32Array, { data, tokens, dim }: TokenBatch, index: number, pooling: 'last' | 'mean'): void {
   const first = index * tokens;
-  if (last) {
+  if (pooling === 'last') {
     target.set(data.subarray((first + tokens - 1) * dim, (first + tokens) * dim));
     return;
   }
@@ -239,35 +284,4 @@ function interleave(
       target.set(data.subarray(source, source + dim), ((token - from) * mainTasks.length + part) * dim);
     }
   });
-}
-
-async function writeRecords(path: string, records: Float32Array): Promise<void> {
-  const bytes = new Uint8Array(records.buffer, records.byteOffset, records.byteLength);
-  await writeAtomically(path, async (file) => {
-    await file.writeFile(bytes);
-    await file.writeFile(createHash('sha256').update(bytes).digest());
-  });
-}
-
-/** Opens a file of records and verifies its checksum, once. */
-async function openChecked(path: string, size: number): Promise<FileHandle> {
-  const file = await open(path);
-  const hash = createHash('sha256');
-  const block = Buffer.alloc(1 << 20);
-  let position = 0;
-  for (const end = size - CHECK_BYTES; position < end; ) {
-    const { bytesRead } = await file.read(block, 0, Math.min(block.length, end - position), position);
-    if (bytesRead === 0) break;
-    hash.update(block.subarray(0, bytesRead));
-    position += bytesRead;
-  }
-  const check = Buffer.alloc(CHECK_BYTES);
-  await file.read(check, 0, CHECK_BYTES, position);
-  if (hash.digest().equals(check)) return file;
-  await file.close();
-  throw damaged(path);
-}
-
-function damaged(path: string): DataError {
-  return new DataError('ERR_CACHE_DAMAGED', `${path} is damaged. Remove it: it will be computed anew.`);
 }

@@ -7,10 +7,9 @@ import type { CurvePoint } from './curve.js';
 import { type Average, depthMeter, squaredErrors, wrongClasses } from './metrics.js';
 import { learningRateAt, type Optimizer, type Schedule } from './optimizer.js';
 import { batchOrder } from './order.js';
-import type { TrainingData } from './tokenData.js';
 import { openTrainer, type Trainer } from './trainer.js';
 import { type ModelConfig, trainingGraph } from './trainingGraph.js';
-import type { Batch } from './types.js';
+import type { Batch, TrainingData } from './types.js';
 
 /** Checkpoints are written at the ends of passes, but no more often than this. */
 const CHECKPOINT_MS = 10_000;
