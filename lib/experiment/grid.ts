@@ -81,3 +81,8 @@ export function experimentCells(config: ExperimentConfig): Cell[] {
 export function stepsOf(protocol: Protocol, steps: number, samples: number, pool: number): number {
   return protocol === 'equal-steps' ? steps : Math.max(1, Math.round((steps * samples) / pool));
 }
+
+/** Optimizer steps of a cell before its draw is known: to within the rounding of its number of samples. */
+export function cellSteps({ training: { steps } }: ExperimentConfig, { arm, protocol, budget }: Cell): number {
+  return arm.strategy === 'full' ? steps : stepsOf(protocol, steps, budget, 1);
+}

@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { lockFolder } from '../embed/lock.js';
+import { DataError } from '../errors.js';
 import { writeFileAtomically } from '../files.js';
 import type { CurvePoint } from './types.js';
 
@@ -22,22 +24,39 @@ export interface RunStore {
   folderOf(key: string): string;
   /** The finished run, or undefined where there is none or its record is damaged. */
   find(key: string): Promise<Measured | undefined>;
+  /** Takes a run for this process and returns the function that gives it back; undefined where another live process has it. */
+  claim(key: string): Promise<(() => Promise<void>) | undefined>;
   put(run: Measured): Promise<void>;
+  /** Records that were there but could not be used: these runs are computed anew. */
+  readonly damaged: ReadonlySet<string>;
 }
 
 /** Runs in `<folder>/<key>/run.json`. */
 export function openRunStore(folder: string): RunStore {
   const folderOf = (key: string) => join(folder, key.slice(0, 32));
+  const damaged = new Set<string>();
   return {
     folderOf,
+    damaged,
     async find(key) {
-      const text = await readFile(join(folderOf(key), 'run.json'), 'utf8').catch(() => undefined);
+      const file = join(folderOf(key), 'run.json');
+      const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined;
+        throw new DataError('ERR_FILE_UNREADABLE', `${file} cannot be read: ${error.message}.`, { cause: error });
+      });
       if (text === undefined) return undefined;
+      const run = parse(text);
+      if (run?.key === key && run.curve.length > 0) return run;
+      damaged.add(file);
+      return undefined;
+    },
+    async claim(key) {
+      await mkdir(folderOf(key), { recursive: true });
       try {
-        const run = JSON.parse(text) as Measured;
-        return run.key === key && run.curve.length > 0 ? run : undefined;
-      } catch {
-        return undefined; // Computed anew.
+        return await lockFolder(folderOf(key));
+      } catch (error) {
+        if (error instanceof DataError && error.code === 'ERR_CACHE_LOCKED') return undefined;
+        throw error;
       }
     },
     async put(run) {
@@ -45,6 +64,15 @@ export function openRunStore(folder: string): RunStore {
       await writeFileAtomically(join(folderOf(run.key), 'run.json'), `${JSON.stringify(run)}\n`);
     },
   };
+}
+
+function parse(text: string): Measured | undefined {
+  try {
+    const run = JSON.parse(text);
+    return Array.isArray(run?.curve) && Array.isArray(run.perImage) ? run : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** sha256 of a JSON value; the order of keys does not matter. */

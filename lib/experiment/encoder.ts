@@ -1,0 +1,39 @@
+/** The encoder that a configuration names. */
+import { outOfRange } from '../check.js';
+import { DataError } from '../errors.js';
+import type { Encoder } from '../models/encoder.js';
+import { readModelConfig } from '../models/modelJson.js';
+import { type EncoderOptions, openEncoder } from '../models/openEncoder.js';
+import type { ExperimentConfig } from './config.js';
+
+/** What `openEncoder` takes for this configuration. */
+export async function encoderOptions({ encoder, threads }: ExperimentConfig): Promise<EncoderOptions> {
+  const { model, ...named } = encoder;
+  return { ...named, ...(model && { config: await readModelConfig(model) }), threads };
+}
+
+/** An encoder of these modalities alone, of all that it has if not given. Close it when done. */
+export async function openExperimentEncoder(
+  config: ExperimentConfig,
+  modalities?: readonly ('rgb' | 'semseg')[],
+): Promise<Encoder> {
+  return openEncoder({ ...(await encoderOptions(config)), ...(modalities && { modalities: [...modalities] }) });
+}
+
+/** RangeError or DataError where the configuration asks the encoder for a block or a modality that it does not have. */
+export function checkEncoder(config: ExperimentConfig, { config: { depth, modalities } }: Encoder): void {
+  for (const layer of config.embeddings.layer ?? []) {
+    if (layer >= depth) throw outOfRange('embeddings.layer', `an integer in 0..${depth - 1}`, layer);
+  }
+  for (const hook of config.adapter.hooks ?? []) {
+    if (hook >= depth) throw outOfRange('adapter.hooks', `block numbers in 0..${depth - 1}`, hook);
+  }
+  const wanted = new Set([...config.adapter.mainTasks, ...config.embeddings.modalities.flat()]);
+  for (const modality of wanted) {
+    if (modalities.includes(modality)) continue;
+    throw new DataError(
+      'ERR_MODALITY_MISSING',
+      `The experiment asks for ${modality}, but the encoder takes ${modalities.join(' + ')}. Take ${modality} out of \`adapter.mainTasks\` and \`embeddings.modalities\`.`,
+    );
+  }
+}

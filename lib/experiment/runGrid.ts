@@ -1,0 +1,245 @@
+/** Every run of the grid, draw by draw. */
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { openSource } from '../models/openEncoder.js';
+import type { JobOptions } from '../progress.js';
+import { rememberCells } from './cellIndex.js';
+import type { ExperimentConfig } from './config.js';
+import { checkEncoder, encoderOptions, openExperimentEncoder } from './encoder.js';
+import { type Cell, cellSteps, experimentCells, stepsOf } from './grid.js';
+import { type Draw, openDraw } from './openDraw.js';
+import { type Measured, openRunStore, type RunStore } from './runStore.js';
+import { type Subsets, subsetsOf } from './subsets.js';
+import { type RunSpec, runKey, trainRun } from './trainRun.js';
+import type { RunResult } from './types.js';
+
+export interface GridOptions extends JobOptions {
+  /** Called for each draw when its runs have ended, while its data and embeddings are open. */
+  onDraw?: ((draw: Draw, subsets: Subsets, runs: readonly RunResult[]) => Promise<void>) | undefined;
+}
+
+export interface GridResult {
+  readonly runs: readonly RunResult[];
+  /** Sentences about what came out otherwise than asked for. */
+  readonly notes: readonly string[];
+  /** Runs that this call trained, and those that were there or shared by several arms. */
+  readonly trained: number;
+  readonly reused: number;
+}
+
+/** One training run, and the cells of the grid whose result it is. */
+interface Unit {
+  readonly key: string;
+  readonly spec: RunSpec;
+  readonly cells: Cell[];
+}
+
+/** Where another process trains a run, how long until we look again. */
+const LOOK_AGAIN_MS = 500;
+const PROGRESS_MS = 100;
+
+/**
+ * Trains every cell of the grid, `config.parallel` runs at a time. Cells that choose the same rows and take as many
+ * steps share one run; runs that `<out>/runs` has are not repeated; what an abort or a kill interrupted goes on from its
+ * checkpoint. Processes that work on the same folder at the same time take different runs.
+ *
+ * @param trainOne one run, `trainRun` but in tests.
+ * @throws what the stages throw; the first failure stops the other runs. Rejects with `signal.reason` when aborted.
+ */
+export async function runGrid(
+  config: ExperimentConfig,
+  { onDraw, ...job }: GridOptions = {},
+  trainOne: typeof trainRun = trainRun,
+): Promise<GridResult> {
+  job.signal?.throwIfAborted();
+  const cells = experimentCells(config);
+  const store = openRunStore(join(config.out, 'runs'));
+  const runs: RunResult[] = [];
+  const notes = new Set<string>();
+  const shared = new Map<string, number>();
+  const progress = stepProgress(config, cells, job);
+  let trained = 0;
+  const encoder = await openExperimentEncoder(config);
+  const { source } = await openSource(await encoderOptions(config));
+  try {
+    checkEncoder(config, encoder);
+    for (let index = 0; index < config.seeds.draws; index++) {
+      const draw = await openDraw(config, encoder, index, job);
+      try {
+        const subsets = subsetsOf(config, draw, (modalities) => openExperimentEncoder(config, modalities), job);
+        const units = await unitsOf(
+          config,
+          draw,
+          subsets,
+          cells.filter((cell) => cell.draw === index),
+        );
+        await rememberCells(config, units);
+        for (const note of subsets.notes) notes.add(note);
+        countShared(units, shared);
+        progress.begin(index, units);
+        const train = async (unit: Unit, signal: AbortSignal, threads: number) => {
+          const { draw: first, selectSeed, trainSeed } = unit.cells[0]!;
+          trained++;
+          const onProgress = ({ done }: { done: number }) => progress.at(unit.key, done);
+          return trainOne(config, draw, unit.spec, store, (name) => source.read(name), {
+            signal,
+            threads,
+            onProgress,
+            // Of one run of each arm and budget: the examples of the report.
+            keepPredictions: first === 0 && selectSeed === 0 && trainSeed === 0,
+          });
+        };
+        const measured = await trainAll(config, units, store, train, progress, job.signal);
+        const found = resultsOf(config, units, measured);
+        runs.push(...found);
+        await onDraw?.(draw, subsets, found);
+      } finally {
+        await draw.close();
+      }
+    }
+  } finally {
+    await source.close();
+    await encoder.close();
+  }
+  for (const file of store.damaged) notes.add(`${file} was damaged; the run was trained anew.`);
+  for (const [names, count] of shared) {
+    notes.add(`${names} chose the same samples in ${count} ${count === 1 ? 'case' : 'cases'} and share those runs.`);
+  }
+  return { runs, notes: [...notes], trained, reused: runs.length - trained };
+}
+
+async function unitsOf(
+  config: ExperimentConfig,
+  draw: Draw,
+  subsets: Subsets,
+  cells: readonly Cell[],
+): Promise<Unit[]> {
+  const units = new Map<string, Unit>();
+  for (const cell of cells) {
+    const rows = await subsets.rowsOf(cell);
+    const steps = stepsOf(cell.protocol, config.training.steps, rows.length, draw.pool.samples.length);
+    const spec = { rows, steps, trainSeed: cell.trainSeed };
+    const key = runKey(config, draw, spec);
+    const unit = units.get(key);
+    if (unit) unit.cells.push(cell);
+    else units.set(key, { key, spec, cells: [cell] });
+  }
+  return [...units.values()];
+}
+
+/** How many runs each set of arms shares. */
+function countShared(units: readonly Unit[], shared: Map<string, number>): void {
+  for (const { cells } of units) {
+    const names = [...new Set(cells.map(({ arm }) => arm.name))];
+    if (names.length < 2) continue;
+    const text = names.map((name) => `\`${name}\``).join(' and ');
+    shared.set(text, (shared.get(text) ?? 0) + 1);
+  }
+}
+
+/** Trains what the store does not have. Runs that another process has at work are waited for last. */
+async function trainAll(
+  { parallel, threads }: ExperimentConfig,
+  units: readonly Unit[],
+  store: RunStore,
+  train: (unit: Unit, signal: AbortSignal, threads: number) => Promise<Measured>,
+  progress: StepProgress,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, Measured>> {
+  const cores = threads || availableParallelism();
+  const workers = Math.min(parallel ?? cores, units.length);
+  const each = Math.max(1, Math.floor(cores / workers));
+  const measured = new Map<string, Measured>();
+  const queue = [...units];
+  const failed = new AbortController();
+  const both = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+  /** Units in a row that other processes had. */
+  let taken = 0;
+  const work = async () => {
+    for (let unit = queue.shift(); unit; unit = queue.shift()) {
+      both.throwIfAborted();
+      let run = await store.find(unit.key);
+      if (!run) {
+        const release = await store.claim(unit.key);
+        if (!release) {
+          queue.push(unit);
+          taken++;
+          if (taken >= queue.length) await setTimeout(LOOK_AGAIN_MS, undefined, { signal: both });
+          continue;
+        }
+        try {
+          // It may have been finished between the look and the claim.
+          run = (await store.find(unit.key)) ?? (await train(unit, both, each));
+        } finally {
+          await release();
+        }
+      }
+      taken = 0;
+      measured.set(unit.key, run);
+      progress.at(unit.key, unit.spec.steps);
+    }
+  };
+  const guarded = async () => {
+    try {
+      await work();
+    } catch (error) {
+      // The others stop at their next step; what they did is in their checkpoints.
+      failed.abort(error);
+      throw error;
+    }
+  };
+  await Promise.allSettled(Array.from({ length: workers }, guarded));
+  both.throwIfAborted();
+  return measured;
+}
+
+function resultsOf(
+  { task }: ExperimentConfig,
+  units: readonly Unit[],
+  measured: ReadonlyMap<string, Measured>,
+): RunResult[] {
+  return units.flatMap(({ key, cells }) =>
+    cells.map(({ arm, budget, protocol, draw, selectSeed, trainSeed }) => ({
+      ...measured.get(key)!,
+      task,
+      arm: arm.name,
+      budget,
+      protocol,
+      draw,
+      selectSeed,
+      trainSeed,
+    })),
+  );
+}
+
+interface StepProgress {
+  /** The runs of a draw are known. */
+  begin(draw: number, units: readonly Unit[]): void;
+  /** A run has done so many steps. */
+  at(key: string, done: number): void;
+}
+
+/** Optimizer steps of all draws as one stage; draws to come count with every cell a run of its own. */
+function stepProgress(config: ExperimentConfig, cells: readonly Cell[], { onProgress }: JobOptions): StepProgress {
+  const expected = Array.from({ length: config.seeds.draws }, (_, draw) =>
+    cells.filter((cell) => cell.draw === draw).reduce((sum, cell) => sum + cellSteps(config, cell), 0),
+  );
+  const doneOf = new Map<string, number>();
+  let done = 0;
+  let reported = 0;
+  return {
+    begin(draw, units) {
+      expected[draw] = units.reduce((sum, { spec }) => sum + spec.steps, 0);
+      doneOf.clear();
+    },
+    at(key, steps) {
+      done += steps - (doneOf.get(key) ?? 0);
+      doneOf.set(key, steps);
+      const total = expected.reduce((sum, count) => sum + count, 0);
+      if (done < total && performance.now() - reported < PROGRESS_MS) return;
+      reported = performance.now();
+      onProgress?.({ stage: 'train', done, total, unit: 'steps' });
+    },
+  };
+}
