@@ -45,8 +45,8 @@ export async function openEncoder(options: EncoderOptions = {}): Promise<Encoder
   }
 }
 
-/** Settles the shape and where the weights come from. Close the source when done. */
-export async function openSource(options: EncoderOptions): Promise<{ config: MultimaeConfig; source: WeightSource }> {
+/** Settles the shape and where the weights come from. */
+async function openSource(options: EncoderOptions): Promise<{ config: MultimaeConfig; source: WeightSource }> {
   const settle = (base: MultimaeConfig): MultimaeConfig =>
     checkModelConfig(
       { ...base, image: options.image ?? base.image, modalities: options.modalities ?? base.modalities },
