@@ -6,6 +6,7 @@ import { addBench } from './bench.js';
 import { addCommonOptions } from './command.js';
 import { addDoctor } from './doctor.js';
 import { addEmbed } from './embed.js';
+import { addExperiment } from './experiment.js';
 import { addGenerate } from './generate.js';
 import { Interrupted } from './interrupt.js';
 import { addReduce } from './reduce.js';
@@ -42,7 +43,7 @@ const program = new Command('coregain')
   .addHelpText('after', '\nStart with:\n  $ coregain run\n  $ coregain run --config coregain.yaml')
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'coregain: ')) })
   .exitOverride();
-for (const add of [addRun, addGenerate, addEmbed, addReduce, addSelect, addBench, addDoctor]) add(program);
+for (const add of [addRun, addGenerate, addEmbed, addReduce, addSelect, addExperiment, addBench, addDoctor]) add(program);
 addCommonOptions(program);
 
 try {

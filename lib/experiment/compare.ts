@@ -1,7 +1,7 @@
 /** Arms against random subsets: retention, paired change, how sure that is, and a verdict in words. */
 import { stream } from '../select/random.js';
 import { detectable, deviation, holm, interval, mean, signFlip, studentCdf } from './statistics.js';
-import type { Comparison, Interval, Protocol, RunResult, Task, Verdict } from './types.js';
+import type { Comparison, Interval, RunResult, Task, Verdict } from './types.js';
 
 /** Metrics that verdicts are about; lower is better. */
 const PRIMARY: Readonly<Record<Task, string>> = { depth: 'rmse', count: 'error', shape: 'error' };
@@ -50,7 +50,7 @@ function compareGroup(
 ): Comparison[] {
   const { task, budget, protocol } = group[0]!;
   const metric = PRIMARY[task];
-  const valueOf = (run: RunResult) => (at === 'best' ? run.curve[run.best]! : run.curve.at(-1)!).metrics[metric]!;
+  const metricOf = (run: RunResult) => (at === 'best' ? run.curve[run.best]! : run.curve.at(-1)!).metrics[metric]!;
   const random = group.filter(({ arm }) => arm === 'random');
   const arms = groupBy(group, ({ arm }) => arm);
   const tested: { comparison: Comparison; differences: number[] }[] = [];
@@ -62,16 +62,16 @@ function compareGroup(
     const closure: number[] = [];
     for (const [draw, ofDraw] of draws) {
       const pairs = [...groupBy(ofDraw, ({ trainSeed }) => trainSeed).entries()].map(([trainSeed, list]) => ({
-        arm: mean(list.map(valueOf)),
-        random: meanOf(random, draw, trainSeed, valueOf),
-        full: meanOf(full, draw, trainSeed, valueOf),
+        arm: mean(list.map(metricOf)),
+        random: meanOf(random, draw, trainSeed, metricOf),
+        full: meanOf(full, draw, trainSeed, metricOf),
       }));
       retention.push(mean(pairs.map((pair) => pair.full / pair.arm)));
       change.push(mean(pairs.map((pair) => pair.arm / pair.random - 1)));
       closure.push(mean(pairs.map((pair) => (pair.random - pair.arm) / (pair.random - pair.full))));
     }
     const headroom = mean(
-      draws.map(([draw]) => 1 - meanOf(full, draw, undefined, valueOf) / meanOf(random, draw, undefined, valueOf)),
+      draws.map(([draw]) => 1 - meanOf(full, draw, undefined, metricOf) / meanOf(random, draw, undefined, metricOf)),
     );
     const images = arm === 'random' || at === 'best' ? undefined : overImages(own, random, seed, clips);
     const comparison: Comparison = {
@@ -84,7 +84,7 @@ function compareGroup(
       draws: draws.length,
       runs: own.length,
       value: interval(
-        draws.map(([, list]) => mean(list.map(valueOf))),
+        draws.map(([, list]) => mean(list.map(metricOf))),
         seed,
       ),
       retention: interval(retention, seed),
@@ -96,7 +96,7 @@ function compareGroup(
       detectable: detectable(change),
       verdict: 'no difference seen',
     };
-    if (arm === 'random') plain.push({ ...comparison, detectable: spreadOfRandom(own, valueOf) });
+    if (arm === 'random') plain.push({ ...comparison, detectable: spreadOfRandom(own, metricOf) });
     else tested.push({ comparison, differences: change });
   }
   const corrected = holm(tested.map(({ comparison }) => comparison.p));
@@ -112,10 +112,10 @@ function meanOf(
   runs: readonly RunResult[],
   draw: number,
   trainSeed: number | undefined,
-  valueOf: (run: RunResult) => number,
+  metricOf: (run: RunResult) => number,
 ): number {
   const own = runs.filter((run) => run.draw === draw && (trainSeed === undefined || run.trainSeed === trainSeed));
-  return mean(own.map(valueOf));
+  return mean(own.map(metricOf));
 }
 
 function verdictOf(differences: readonly number[], pHolm: number, arms: number): Verdict {
@@ -201,12 +201,12 @@ function resample(images: number, words: () => number, clips: CompareOptions['cl
 }
 
 /** Standard deviation of the random subsets about the mean of their draw, relative to it. */
-function spreadOfRandom(runs: readonly RunResult[], valueOf: (run: RunResult) => number): number {
+function spreadOfRandom(runs: readonly RunResult[], metricOf: (run: RunResult) => number): number {
   const residuals = [...groupBy(runs, ({ draw, trainSeed }) => `${draw} ${trainSeed}`).values()].flatMap((list) => {
-    const centre = mean(list.map(valueOf));
+    const centre = mean(list.map(metricOf));
     return list.length < 2
       ? []
-      : list.map((run) => ({ square: (valueOf(run) / centre - 1) ** 2, share: (list.length - 1) / list.length }));
+      : list.map((run) => ({ square: (metricOf(run) / centre - 1) ** 2, share: (list.length - 1) / list.length }));
   });
   const freedom = residuals.reduce((sum, { share }) => sum + share, 0);
   return Math.sqrt(residuals.reduce((sum, { square }) => sum + square, 0) / freedom);
