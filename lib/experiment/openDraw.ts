@@ -1,0 +1,166 @@
+/** One draw of the data set: its samples, what the model is trained and validated on, and its embeddings. */
+import { join } from 'node:path';
+import type { Dataset } from '../data/dataset.js';
+import { generateScenes } from '../data/generate.js';
+import { openDataset } from '../data/open.js';
+import { subset } from '../data/subset.js';
+import { DataError } from '../errors.js';
+import type { Encoder } from '../models/encoder.js';
+import type { JobOptions } from '../progress.js';
+import { below, stream } from '../select/random.js';
+import { openImages } from '../train/images.js';
+import { openLoader } from '../train/loader.js';
+import { sceneLabels } from '../train/sceneLabels.js';
+import { tokenData } from '../train/tokenData.js';
+import { openTokenStore } from '../train/tokenStore.js';
+import type { ModelConfig } from '../train/trainingGraph.js';
+import type { SampleSource, TrainingData } from '../train/types.js';
+import type { ExperimentConfig } from './config.js';
+import { modelOf } from './model.js';
+
+/** A draw, ready to train on. Close it when done. */
+export interface Draw {
+  readonly index: number;
+  readonly pool: Dataset;
+  readonly validation: Dataset;
+  readonly model: ModelConfig;
+  /** Equal for equal pool, validation samples and model. */
+  readonly identity: string;
+  /** Names of the classes of a classifier. */
+  readonly classes: readonly string[] | undefined;
+  /** The samples `rows` of the pool to train on. */
+  trainOn(rows: Int32Array): TrainingData;
+  readonly validateOn: TrainingData;
+  /** Tokens computed by this call, samples a second. */
+  readonly tokens: { readonly computed: number; readonly seconds: number };
+  close(): Promise<void>;
+}
+
+const EXPERIMENT_VERSION = 1;
+/** Samples whose depth decides the unit of the target. */
+const DEPTH_SAMPLES = 500;
+
+export async function openDraw(
+  config: ExperimentConfig,
+  encoder: Encoder,
+  index: number,
+  job: JobOptions,
+): Promise<Draw> {
+  const { pool, validation } = await openData(config, index, job);
+  const open: { close(): Promise<void> }[] = [pool, validation];
+  const closing = <T extends { close(): Promise<void> }>(resource: T): T => {
+    open.unshift(resource);
+    return resource;
+  };
+  const close = async () => {
+    for (const resource of open) await resource.close();
+  };
+  try {
+    const { task, training, out } = config;
+    const labels = task === 'depth' ? undefined : await labelsOf(task, pool, validation);
+    const depth = task === 'depth';
+    const frozen = training.encoder === 'frozen';
+    const cache = join(out, 'cache');
+    const seed = config.seeds.first + index;
+    const { augmentation } = training;
+    const views = frozen ? training.views : undefined;
+    const source = closing(await openImages(pool, encoder.config, { cache, augmentation, views, seed, depth, ...job }));
+    const unseen = closing(await openImages(validation, encoder.config, { cache, depth, ...job }));
+    const target = depth ? await depthUnit(source) : undefined;
+    const model = modelOf(config, encoder.config, {
+      ...(target && { target }),
+      ...(labels && { classes: labels.classes.length }),
+    });
+    const rows = Int32Array.from({ length: unseen.rows }, (_, i) => i);
+    let trainOn: Draw['trainOn'];
+    let validateOn: TrainingData;
+    let tokens = { computed: 0, seconds: 0 };
+    if (frozen) {
+      const options = { cache, batch: training.batch, ...job };
+      const train = closing(await openTokenStore(source, encoder, model, options));
+      const val = closing(await openTokenStore(unseen, encoder, model, options));
+      trainOn = (chosen) => tokenData(train, chosen, labels?.pool);
+      validateOn = tokenData(val, rows, labels?.validation);
+      tokens = { computed: train.computed + val.computed, seconds: train.seconds + val.seconds };
+    } else {
+      const [train, val] = [closing(await openLoader(source)), closing(await openLoader(unseen))];
+      trainOn = (chosen) => train.data(chosen, labels?.pool);
+      validateOn = val.data(rows, labels?.validation);
+    }
+    const identity = [EXPERIMENT_VERSION, encoder.identity, source.identity, unseen.identity].join(' ');
+    return { index, pool, validation, model, identity, classes: labels?.classes, trainOn, validateOn, tokens, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openData(
+  { data, seeds, threads }: ExperimentConfig,
+  index: number,
+  job: JobOptions,
+): Promise<{ pool: Dataset; validation: Dataset }> {
+  const { generate } = data;
+  if (generate) {
+    const seed = seeds.first + index;
+    const folder = join(generate.folder!, `${generate.regime}-${generate.scenes}-${generate.size}-${seed}`);
+    await generateScenes(folder, { ...generate, seed, threads, ...job });
+    const pool = await openDataset(folder, { split: 'train' });
+    return { pool, validation: await openDataset(folder, { split: 'val' }) };
+  }
+  const all = await openDataset(data.path!, { split: data.split });
+  const validation = await openDataset(data.path!, { split: data.validation });
+  const count = Math.round(all.samples.length * data.poolFraction);
+  if (count < 2) {
+    throw new DataError(
+      'ERR_DATASET_EMPTY',
+      `${data.path} has too few samples in split ${data.split} for an experiment.`,
+    );
+  }
+  return { pool: subset(all, randomRows(all.samples.length, count, seeds.first + index)), validation };
+}
+
+/** `count` of 0..rows - 1, in ascending order. */
+function randomRows(rows: number, count: number, seed: number): Int32Array {
+  const random = stream(seed, 0);
+  const order = Int32Array.from({ length: rows }, (_, i) => i);
+  for (let i = 0; i < count; i++) {
+    const j = i + below(random, rows - i);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order.slice(0, count).sort();
+}
+
+/** Classes are counted over both splits, so that they have the same numbers. */
+async function labelsOf(task: 'count' | 'shape', pool: Dataset, validation: Dataset) {
+  const [a, b] = [await sceneLabels(pool, task), await sceneLabels(validation, task)];
+  const numeric = (x: string, y: string) => Number(x) - Number(y) || (x < y ? -1 : 1);
+  const classes = [...new Set([...a.classes, ...b.classes])].sort(numeric);
+  const renumber = ({ labels, classes: own }: typeof a) => labels.map((label) => classes.indexOf(own[label]!));
+  return { classes, pool: renumber(a), validation: renumber(b) };
+}
+
+/** Mean and standard deviation of the pool's depth: targets are learnt in that unit, whatever the scene. */
+async function depthUnit(source: SampleSource): Promise<{ shift: number; scale: number }> {
+  const step = Math.max(1, Math.floor(source.rows / DEPTH_SAMPLES));
+  let count = 0;
+  let sum = 0;
+  let squares = 0;
+  for (let row = 0; row < source.rows; row += step) {
+    const { depth, valid } = await source.read(row, 0);
+    depth!.forEach((metres, i) => {
+      if (valid![i] === 0) return;
+      count++;
+      sum += metres;
+      squares += metres * metres;
+    });
+  }
+  if (count === 0) {
+    throw new DataError(
+      'ERR_NO_DEPTH',
+      'No pixel of the training samples has a valid depth, so there is nothing to learn.',
+    );
+  }
+  const shift = sum / count;
+  return { shift, scale: Math.max(1e-6, Math.sqrt(squares / count - shift * shift)) };
+}
