@@ -8,6 +8,7 @@ import { REDUCTIONS } from '../reduce/reduce.js';
 import { GAINS } from '../select/bins.js';
 import { STRATEGIES } from '../select/select.js';
 import { AUGMENTATIONS } from '../train/augment.js';
+import { DEPTH_TARGETS } from '../train/depthTarget.js';
 import { DEPTH_LOSSES } from '../train/losses.js';
 import { AVERAGES } from '../train/metrics.js';
 import { OPTIMIZERS_OF_TRAINING, SCHEDULES } from '../train/optimizer.js';
@@ -119,6 +120,8 @@ const schema = z.strictObject(
             .lt(1, 'a fraction in [0, 1)')
             .default(0.05),
           loss: choice(DEPTH_LOSSES).default('berhu'),
+          /** Unit of the depth that is learnt; `auto` = mean 0 and standard deviation 1 over the pool. */
+          target: choice(['auto', ...DEPTH_TARGETS]).default('auto'),
           augmentation: choice(AUGMENTATIONS).default('none'),
           /** Cached views of each sample where the encoder is frozen; the first is not augmented. */
           views: atLeast(1).default(1),

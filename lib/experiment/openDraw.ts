@@ -8,6 +8,7 @@ import { DataError } from '../errors.js';
 import type { Encoder } from '../models/encoder.js';
 import type { JobOptions } from '../progress.js';
 import { below, stream } from '../select/random.js';
+import { depthTarget } from '../train/depthTarget.js';
 import { openImages } from '../train/images.js';
 import { openLoader } from '../train/loader.js';
 import { sceneLabels } from '../train/sceneLabels.js';
@@ -47,48 +48,53 @@ export async function openDraw(
   job: JobOptions,
 ): Promise<Draw> {
   const { pool, validation } = await openData(config, index, job);
+  // What has been opened, to be closed in the opposite order.
   const open: { close(): Promise<void> }[] = [pool, validation];
-  const closing = <T extends { close(): Promise<void> }>(resource: T): T => {
-    open.unshift(resource);
-    return resource;
-  };
   const close = async () => {
-    for (const resource of open) await resource.close();
+    for (const item of open.reverse()) await item.close();
+  };
+  const opened = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {
+    const item = await opening;
+    open.push(item);
+    return item;
   };
   try {
     const { task, training, out } = config;
     const labels = task === 'depth' ? undefined : await labelsOf(task, pool, validation);
     const depth = task === 'depth';
-    const frozen = training.encoder === 'frozen';
     const cache = join(out, 'cache');
+    const frozen = training.encoder === 'frozen';
     const seed = config.seeds.first + index;
     const { augmentation } = training;
     const views = frozen ? training.views : undefined;
-    const source = closing(await openImages(pool, encoder.config, { cache, augmentation, views, seed, depth, ...job }));
-    const unseen = closing(await openImages(validation, encoder.config, { cache, depth, ...job }));
-    const target = depth ? await depthUnit(source) : undefined;
+    const source = await opened(openImages(pool, encoder.config, { cache, augmentation, views, seed, depth, ...job }));
+    const unseen = await opened(openImages(validation, encoder.config, { cache, depth, ...job }));
     const model = modelOf(config, encoder.config, {
-      ...(target && { target }),
+      ...(depth && {
+        target: training.target === 'auto' ? await depthUnit(source) : depthTarget(training.target, pool),
+      }),
       ...(labels && { classes: labels.classes.length }),
     });
-    const rows = Int32Array.from({ length: unseen.rows }, (_, i) => i);
-    let trainOn: Draw['trainOn'];
-    let validateOn: TrainingData;
-    let tokens = { computed: 0, seconds: 0 };
-    if (frozen) {
-      const options = { cache, batch: training.batch, ...job };
-      const train = closing(await openTokenStore(source, encoder, model, options));
-      const val = closing(await openTokenStore(unseen, encoder, model, options));
-      trainOn = (chosen) => tokenData(train, chosen, labels?.pool);
-      validateOn = tokenData(val, rows, labels?.validation);
-      tokens = { computed: train.computed + val.computed, seconds: train.seconds + val.seconds };
-    } else {
-      const [train, val] = [closing(await openLoader(source)), closing(await openLoader(unseen))];
-      trainOn = (chosen) => train.data(chosen, labels?.pool);
-      validateOn = val.data(rows, labels?.validation);
-    }
-    const identity = [EXPERIMENT_VERSION, encoder.identity, source.identity, unseen.identity].join(' ');
-    return { index, pool, validation, model, identity, classes: labels?.classes, trainOn, validateOn, tokens, close };
+    const all = Int32Array.from({ length: unseen.rows }, (_, i) => i);
+    const of = async (images: typeof source) => {
+      if (!frozen) return { ...(await opened(openLoader(images))), computed: 0, seconds: 0 };
+      const store = await opened(openTokenStore(images, encoder, model, { cache, batch: training.batch, ...job }));
+      const data = (rows: Int32Array, classes?: Int32Array) => tokenData(store, rows, classes);
+      return { data, computed: store.computed, seconds: store.seconds };
+    };
+    const [known, unknown] = [await of(source), await of(unseen)];
+    return {
+      index,
+      pool,
+      validation,
+      model,
+      identity: [EXPERIMENT_VERSION, encoder.identity, source.identity, unseen.identity].join(' '),
+      classes: labels?.classes,
+      trainOn: (rows) => known.data(rows, labels?.pool),
+      validateOn: unknown.data(all, labels?.validation),
+      tokens: { computed: known.computed + unknown.computed, seconds: known.seconds + unknown.seconds },
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
