@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { readConfig } from '../configFile.js';
 import { checkExperiment, demoExperiment } from '../experiment/config.js';
@@ -18,9 +19,10 @@ export function addExperiment(program: Command): void {
     summary: 'trains on full data, coresets and random subsets, and compares what each keeps',
     examples: ['coregain experiment --config examples/experiment.yaml'],
     resumes: true,
-    async action({ config: file, ...flags }, job) {
+    async action({ config: file, out, parallel, threads }, job) {
       const source = file === undefined ? undefined : await readConfig(file);
-      const config = checkExperiment({ ...(source?.value ?? (demoExperiment as object)), ...flags }, source);
+      const typed = { ...(out && { out: resolve(out) }), ...(parallel && { parallel }), ...(threads && { threads }) };
+      const config = checkExperiment({ ...((source?.value ?? demoExperiment) as object), ...typed }, source);
       const summary = await experiment(config, job);
       return { json: summary, lines: summary.comparisons.map((c) => JSON.stringify(c)) };
     },

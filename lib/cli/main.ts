@@ -43,7 +43,8 @@ const program = new Command('coregain')
   .addHelpText('after', '\nStart with:\n  $ coregain run\n  $ coregain run --config coregain.yaml')
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'coregain: ')) })
   .exitOverride();
-for (const add of [addRun, addGenerate, addEmbed, addReduce, addSelect, addExperiment, addBench, addDoctor]) add(program);
+for (const add of [addRun, addGenerate, addEmbed, addReduce, addSelect, addExperiment, addBench, addDoctor])
+  add(program);
 addCommonOptions(program);
 
 try {

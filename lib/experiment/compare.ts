@@ -24,9 +24,9 @@ export interface CompareOptions {
  * subsets there; the mean over training seeds is the one number that a draw contributes. Intervals and tests are over
  * draws. Holm's correction is over the arms of one task, budget, protocol and point.
  *
- * An arm *beats random* (is *worse than random*) where the corrected p is below 0.05. With fewer than six draws no p of
- * the sign-flip test can be that small; then the 95 % interval must exclude 0 at a level divided by the number of arms
- * (which the caller sees as the corrected p of a t-test), and all draws must agree in sign. Else: *no difference seen*.
+ * An arm *beats random* (is *worse than random*) where the corrected p is below 0.05. With few draws no p of the sign-flip
+ * test can be that small (2 / 2^n at best, times the number of arms); then a t-test must find the difference at 0.05 divided
+ * by the number of arms, and all draws must agree in sign. Else: *no difference seen*.
  */
 export function compareArms(runs: readonly RunResult[], options: CompareOptions = {}): Comparison[] {
   const found: Comparison[] = [];
@@ -120,7 +120,9 @@ function meanOf(
 
 function verdictOf(differences: readonly number[], pHolm: number, arms: number): Verdict {
   const better = mean(differences) < 0;
-  const sure = differences.length >= 6 ? pHolm < LEVEL : differences.length >= 3 && sureOfFew(differences, arms);
+  // The smallest p of n differences is 2 / 2^n.
+  const reachable = (arms * 2) / 2 ** differences.length < LEVEL;
+  const sure = reachable ? pHolm < LEVEL : differences.length >= 3 && sureOfFew(differences, arms);
   if (!sure) return 'no difference seen';
   return better ? 'beats random' : 'worse than random';
 }
