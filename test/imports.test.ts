@@ -18,6 +18,7 @@ const PLACES = [
   'train',
   'diagnose',
   'experiment',
+  'pretrain',
   'report',
   'config.ts',
   'configured.ts',

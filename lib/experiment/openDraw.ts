@@ -8,14 +8,14 @@ import { DataError } from '../errors.js';
 import type { Encoder } from '../models/encoder.js';
 import type { JobOptions } from '../progress.js';
 import { below, stream } from '../select/random.js';
-import { depthTarget } from '../train/depthTarget.js';
+import { depthTarget, depthUnit } from '../train/depthTarget.js';
 import { openImages } from '../train/images.js';
 import { openLoader } from '../train/loader.js';
 import { sceneLabels } from '../train/sceneLabels.js';
 import { tokenData } from '../train/tokenData.js';
 import { openTokenStore } from '../train/tokenStore.js';
 import type { ModelConfig } from '../train/trainingGraph.js';
-import type { SampleSource, TrainingData } from '../train/types.js';
+import type { TrainingData } from '../train/types.js';
 import type { ExperimentConfig } from './config.js';
 import { modelOf } from './model.js';
 
@@ -38,8 +38,6 @@ export interface Draw {
 }
 
 const EXPERIMENT_VERSION = 1;
-/** Samples whose depth decides the unit of the target. */
-const DEPTH_SAMPLES = 500;
 
 export async function openDraw(
   config: ExperimentConfig,
@@ -144,29 +142,4 @@ async function labelsOf(task: 'count' | 'shape', pool: Dataset, validation: Data
   const classes = [...new Set([...a.classes, ...b.classes])].sort(numeric);
   const renumber = ({ labels, classes: own }: typeof a) => labels.map((label) => classes.indexOf(own[label]!));
   return { classes, pool: renumber(a), validation: renumber(b) };
-}
-
-/** Mean and standard deviation of the pool's depth: targets are learnt in that unit, whatever the scene. */
-async function depthUnit(source: SampleSource): Promise<{ shift: number; scale: number }> {
-  const step = Math.max(1, Math.floor(source.rows / DEPTH_SAMPLES));
-  let count = 0;
-  let sum = 0;
-  let squares = 0;
-  for (let row = 0; row < source.rows; row += step) {
-    const { depth, valid } = await source.read(row, 0);
-    depth!.forEach((metres, i) => {
-      if (valid![i] === 0) return;
-      count++;
-      sum += metres;
-      squares += metres * metres;
-    });
-  }
-  if (count === 0) {
-    throw new DataError(
-      'ERR_NO_DEPTH',
-      'No pixel of the training samples has a valid depth, so there is nothing to learn.',
-    );
-  }
-  const shift = sum / count;
-  return { shift, scale: Math.max(1e-6, Math.sqrt(squares / count - shift * shift)) };
 }

@@ -2,6 +2,10 @@
 import { oneOf } from '../check.js';
 import type { Dataset } from '../data/dataset.js';
 import { DataError } from '../errors.js';
+import type { SampleSource } from './types.js';
+
+/** Samples whose depth decides the unit of `depthUnit`. */
+const DEPTH_SAMPLES = 500;
 
 /**
  * - `metres`: as it is.
@@ -28,4 +32,32 @@ export function depthTarget(target: DepthTarget, dataset: Dataset): { shift: num
     `${dataset.root} stores depth in different units: ${first.depthScale} m in sample ${JSON.stringify(first.id)}, ${other.depthScale} m in sample ${JSON.stringify(other.id)}. ` +
       'The target `paper` needs one unit; use `metres`.',
   );
+}
+
+/**
+ * Shift and scale that give the depth of these samples mean 0 and standard deviation 1, whatever the scene; of at most 500 of them.
+ * @throws {DataError} `ERR_NO_DEPTH` where no pixel is valid.
+ */
+export async function depthUnit(source: SampleSource): Promise<{ shift: number; scale: number }> {
+  const step = Math.max(1, Math.floor(source.rows / DEPTH_SAMPLES));
+  let count = 0;
+  let sum = 0;
+  let squares = 0;
+  for (let row = 0; row < source.rows; row += step) {
+    const { depth, valid } = await source.read(row, 0);
+    depth!.forEach((metres, i) => {
+      if (valid![i] === 0) return;
+      count++;
+      sum += metres;
+      squares += metres * metres;
+    });
+  }
+  if (count === 0) {
+    throw new DataError(
+      'ERR_NO_DEPTH',
+      'No pixel of the training samples has a valid depth, so there is nothing to learn.',
+    );
+  }
+  const shift = sum / count;
+  return { shift, scale: Math.max(1e-6, Math.sqrt(squares / count - shift * shift)) };
 }

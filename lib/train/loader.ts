@@ -9,8 +9,8 @@ import type { Batch, TrainingData } from './types.js';
 export interface Loader {
   /**
    * The samples `rows` as a training graph takes them: `rgb` [B, 3, S, S], `semseg` int32 [B, S / stride, S / stride],
-   * `depth` and `valid` [B, 1, S, S], those that the images have. Pass e takes view e mod views, so view 0 is in pass 0
-   * alone where views have no end. `labels` are the classes of all rows of the images, for `label` int32 [B].
+   * `depth` and `valid` [B, 1, S, S], those that the images have. Pass e takes view e mod views, or e + 1
+   * where views have no end. `labels` are the classes of all rows of the images, for `label` int32 [B].
    * A mini-batch depends on its places and pass alone, not on how many are asked for ahead.
    */
   data(rows: Int32Array, labels?: Int32Array): TrainingData;
@@ -64,7 +64,7 @@ export async function openLoader(images: Images): Promise<Loader> {
       samples: rows.length,
       async batch(places, epoch) {
         const chosen = Int32Array.from(places, (place) => rows[place]!);
-        const view = images.views === Number.POSITIVE_INFINITY ? epoch : epoch % images.views;
+        const view = images.views === Number.POSITIVE_INFINITY ? epoch + 1 : epoch % images.views;
         const batch = await load({ rows: chosen, view });
         if (!labels) return batch;
         return { ...batch, label: { data: chosen.map((row) => labels[row]!), dims: [places.length] } };

@@ -3,23 +3,27 @@ import { writeFileAtomically } from '../files.js';
 import { dptAliases } from '../models/dpt.js';
 import { serializeInline } from '../onnx/serialize.js';
 import { writeSafetensors } from '../weights/safetensors.js';
-import type { Tensor } from '../weights/tensor.js';
+import { type Tensor, toHalf } from '../weights/tensor.js';
 import { ADAPTER_PREFIX, type ModelConfig, modelWeights, predictionGraph } from './trainingGraph.js';
 
 /**
  * Writes weights as safetensors under the names of an official checkpoint (`encoder.0...`, `output_adapters.depth...`,
- * with the second names that DPT's weights have there). `weights` reads each by name.
+ * with the second names that DPT's weights have there), all of the model or its encoder alone, in float32 or rounded to
+ * half precision. `weights` reads each by name.
  */
 export async function saveWeights(
   path: string,
   model: ModelConfig,
   weights: (name: string) => Promise<Float32Array>,
+  { encoderOnly = false, half = false }: { encoderOnly?: boolean; half?: boolean } = {},
 ): Promise<void> {
   const tensors: Record<string, Tensor> = {};
   for (const [name, shape] of modelWeights(model)) {
-    tensors[name] = { dtype: 'F32', shape: [...shape], data: (await weights(name)) as Float32Array<ArrayBuffer> };
+    if (encoderOnly && name.startsWith(ADAPTER_PREFIX)) continue;
+    const data = (await weights(name)) as Float32Array<ArrayBuffer>;
+    tensors[name] = half ? { dtype: 'F16', shape, data: toHalf(data) } : { dtype: 'F32', shape, data };
   }
-  if (model.adapter.kind === 'dpt') {
+  if (model.adapter.kind === 'dpt' && !encoderOnly) {
     const short = Object.keys(tensors)
       .filter((name) => name.startsWith(ADAPTER_PREFIX))
       .map((name) => name.slice(ADAPTER_PREFIX.length));

@@ -1,12 +1,15 @@
-import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Raster } from '#lib/data/dataset.js';
+import { generateScenes } from '#lib/data/generate.js';
+import { openDataset } from '#lib/data/open.js';
 import { writeLabels, writeRgb } from '#lib/embed/preprocess.js';
 import { depthTarget } from '#lib/train/depthTarget.js';
 import { openPlan } from '#lib/train/imageReader.js';
 import { openImages } from '#lib/train/images.js';
+import { sceneLabels } from '#lib/train/sceneLabels.js';
 import { config, coordinates } from './fakes.js';
 
 let cache: string;
@@ -216,4 +219,32 @@ test('label ids without an embedding, bad options and an abort are refused', asy
   await expect(open({ augmentation: 'other' })).rejects.toThrow('official, paper, none');
   await expect(open({ augmentation: 'paper', views: 0 })).rejects.toThrow('`views`');
   await expect(open({ signal: AbortSignal.abort(new Error('stop')) })).rejects.toThrow('stop');
+});
+
+test('generated scenes: what is read is what the files hold, and scenes say their classes', async () => {
+  const folder = join(cache, 'scenes');
+  await generateScenes(folder, { scenes: 6, size: 32, regime: 'uniform', seed: 3 });
+  const dataset = await openDataset(folder);
+  const images = await openImages(dataset, config, {
+    cache: join(cache, 'records'),
+    depth: true,
+    augmentation: 'paper',
+  });
+  expect(images.prepared).toBe(6);
+  for (const [row, { depthScale }] of dataset.samples.entries()) {
+    const sample = await images.read(row, 0);
+    const depth = await (await dataset.read(row, 'depth')).decode();
+    expect(sample.depth).toEqual(Float32Array.from(depth.data, (stored) => stored * depthScale));
+    const labels = await (await dataset.read(row, 'semseg')).decode();
+    expect(sample.semseg).toEqual(Int32Array.from(labels.data));
+    expect(sample.valid).toEqual(Float32Array.from(depth.data, (stored) => (stored > 0 ? 1 : 0)));
+  }
+  const scenes = await Promise.all(
+    dataset.samples.map(async ({ paths }) => JSON.parse(await readFile(join(folder, paths.scene!), 'utf8'))),
+  );
+  const { classes, labels } = await sceneLabels(dataset, 'count');
+  expect([...labels].map((label) => Number(classes[label]))).toEqual(scenes.map(({ objects }) => objects.length));
+  expect((await sceneLabels(dataset, 'shape')).labels).toHaveLength(6);
+  await images.close();
+  await dataset.close();
 });

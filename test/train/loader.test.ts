@@ -34,7 +34,7 @@ test('a mini-batch has the samples of its places, in the view of its pass', asyn
     });
     expect(batch.label!.data).toEqual(Int32Array.of(10, 14));
     for (const [i, row] of [0, 4].entries()) {
-      const sample = await images.read(row, epoch);
+      const sample = await images.read(row, epoch + 1);
       for (const name of ['rgb', 'semseg', 'depth', 'valid'] as const) {
         const size = sample[name]!.length;
         expect(batch[name]!.data.slice(i * size, (i + 1) * size)).toEqual(sample[name]);
