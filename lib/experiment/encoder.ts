@@ -6,8 +6,8 @@ import { readModelConfig } from '../models/modelJson.js';
 import { type EncoderOptions, openEncoder } from '../models/openEncoder.js';
 import type { ExperimentConfig } from './config.js';
 
-/** What `openEncoder` takes for this configuration. */
-export async function encoderOptions({ encoder, threads }: ExperimentConfig): Promise<EncoderOptions> {
+/** The options of the encoder that a configuration names. */
+export async function encoderOptionsOf({ encoder, threads }: ExperimentConfig): Promise<EncoderOptions> {
   const { model, ...named } = encoder;
   return { ...named, ...(model && { config: await readModelConfig(model) }), threads };
 }
@@ -17,7 +17,7 @@ export async function openExperimentEncoder(
   config: ExperimentConfig,
   modalities?: readonly ('rgb' | 'semseg')[],
 ): Promise<Encoder> {
-  return openEncoder({ ...(await encoderOptions(config)), ...(modalities && { modalities: [...modalities] }) });
+  return openEncoder({ ...(await encoderOptionsOf(config)), ...(modalities && { modalities: [...modalities] }) });
 }
 
 /** RangeError or DataError where the configuration asks the encoder for a block or a modality that it does not have. */

@@ -2,11 +2,11 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { openSource } from '../models/openEncoder.js';
+import { openEncoderWeights } from '../models/openEncoder.js';
 import type { JobOptions } from '../progress.js';
 import { rememberCells } from './cellIndex.js';
 import type { ExperimentConfig } from './config.js';
-import { checkEncoder, encoderOptions, openExperimentEncoder } from './encoder.js';
+import { checkEncoder, encoderOptionsOf, openExperimentEncoder } from './encoder.js';
 import { type Cell, cellSteps, experimentCells, stepsOf } from './grid.js';
 import { type Draw, openDraw } from './openDraw.js';
 import { type Measured, openRunStore, type RunStore } from './runStore.js';
@@ -15,12 +15,23 @@ import { type RunSpec, runKey, trainRun } from './trainRun.js';
 import type { RunResult } from './types.js';
 
 export interface GridOptions extends JobOptions {
-  /** Called for each draw when its runs have ended, while its data and embeddings are open. */
-  onDraw?: ((draw: Draw, subsets: Subsets, runs: readonly RunResult[]) => Promise<void>) | undefined;
+  /** Called with every draw before it is closed, when its runs are finished. */
+  onDraw?: ((draw: FinishedDraw) => Promise<void>) | undefined;
+}
+
+/** A draw whose runs are finished: what a report may want to show of it. */
+export interface FinishedDraw {
+  readonly draw: Draw;
+  readonly subsets: Subsets;
+  readonly store: RunStore;
+  readonly runs: readonly { readonly cell: Cell; readonly rows: Int32Array; readonly run: Measured }[];
 }
 
 export interface GridResult {
+  /** In the order of `experimentCells`. */
   readonly runs: readonly RunResult[];
+  /** In words, where the encoder's weights come from. */
+  readonly origin: string;
   /** Sentences about what came out otherwise than asked for. */
   readonly notes: readonly string[];
   /** Runs that this call trained, and those that were there or shared by several arms. */
@@ -61,7 +72,7 @@ export async function runGrid(
   const progress = stepProgress(config, cells, job);
   let trained = 0;
   const encoder = await openExperimentEncoder(config);
-  const { source } = await openSource(await encoderOptions(config));
+  const weights = await openEncoderWeights(await encoderOptionsOf(config));
   try {
     checkEncoder(config, encoder);
     for (let index = 0; index < config.seeds.draws; index++) {
@@ -82,7 +93,7 @@ export async function runGrid(
           const { draw: first, selectSeed, trainSeed } = unit.cells[0]!;
           trained++;
           const onProgress = ({ done }: { done: number }) => progress.at(unit.key, done);
-          return trainOne(config, draw, unit.spec, store, (name) => source.read(name), {
+          return trainOne(config, draw, unit.spec, store, (name) => weights.read(name), {
             signal,
             threads,
             onProgress,
@@ -91,22 +102,25 @@ export async function runGrid(
           });
         };
         const measured = await trainAll(config, units, store, train, progress, job.signal);
-        const found = resultsOf(config, units, measured);
-        runs.push(...found);
-        await onDraw?.(draw, subsets, found);
+        const finished = units.flatMap(({ key, spec: { rows }, cells }) =>
+          cells.map((cell) => ({ cell, rows, run: measured.get(key)! })),
+        );
+        finished.sort((a, b) => cells.indexOf(a.cell) - cells.indexOf(b.cell));
+        runs.push(...finished.map(({ cell, run }) => resultOf(config, cell, run)));
+        await onDraw?.({ draw, subsets, store, runs: finished });
       } finally {
         await draw.close();
       }
     }
   } finally {
-    await source.close();
+    await weights.close();
     await encoder.close();
   }
   for (const file of store.damaged) notes.add(`${file} was damaged; the run was trained anew.`);
   for (const [names, count] of shared) {
     notes.add(`${names} chose the same samples in ${count} ${count === 1 ? 'case' : 'cases'} and share those runs.`);
   }
-  return { runs, notes: [...notes], trained, reused: runs.length - trained };
+  return { runs, notes: [...notes], origin: encoder.origin, trained, reused: runs.length - trained };
 }
 
 async function unitsOf(
@@ -194,23 +208,9 @@ async function trainAll(
   return measured;
 }
 
-function resultsOf(
-  { task }: ExperimentConfig,
-  units: readonly Unit[],
-  measured: ReadonlyMap<string, Measured>,
-): RunResult[] {
-  return units.flatMap(({ key, cells }) =>
-    cells.map(({ arm, budget, protocol, draw, selectSeed, trainSeed }) => ({
-      ...measured.get(key)!,
-      task,
-      arm: arm.name,
-      budget,
-      protocol,
-      draw,
-      selectSeed,
-      trainSeed,
-    })),
-  );
+function resultOf({ task }: ExperimentConfig, cell: Cell, measured: Measured): RunResult {
+  const { arm, budget, protocol, draw, selectSeed, trainSeed } = cell;
+  return { task, arm: arm.name, budget, protocol, draw, selectSeed, trainSeed, ...measured };
 }
 
 interface StepProgress {
