@@ -55,12 +55,12 @@ const schema = z.strictObject(
         {
           /** `tiny` where neither `preset` nor `weights` nor `model` is given. */
           preset: choice(Object.keys(presets) as PresetName[]).optional(),
-          /** `.pth` or `.safetensors`; seeded random weights without. */
+          /** `.pth` or `.safetensors`; those of this package for `tiny`, else seeded random weights, without. */
           weights: path.optional(),
           /** `model.json`, for shapes that are no preset. */
           model: path.optional(),
-          /** Of the random weights. */
-          seed: atLeast(0).default(0),
+          /** Takes seeded random weights where there are no others to take. */
+          seed: atLeast(0).optional(),
           device: choice(['auto', 'cpu', 'cuda']).default('auto'),
         },
         group,

@@ -75,7 +75,7 @@ export type {
   ExperimentSummary,
   Interval,
   Protocol,
-  RunResult,
+  RunResult as TrainingRun,
   Task,
   Verdict,
 } from './experiment/types.js';

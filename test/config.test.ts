@@ -40,7 +40,7 @@ test('defaults are filled in', () => {
       generate: { scenes: 1000, size: 128, regime: 'logs', seed: 0, folder: join(out, 'data') },
       split: 'train',
     },
-    encoder: { seed: 0, device: 'auto' },
+    encoder: { device: 'auto' },
     embed: { aggregation: 'concat-modalities', batch: 8, cache: join(out, 'cache') },
     reduce: { method: 'pca', dims: 64 },
     select: {

@@ -62,7 +62,10 @@ export function encoderOptions(command: Command): Command {
   return command
     .option('--split <name>', 'take this split of the data set, or `all` (default: train)')
     .addOption(choice('--preset <name>', 'shape of the encoder (default: tiny)', Object.keys(presets)))
-    .option('--weights <file>', 'weights, .pth or .safetensors (default: seeded random weights)')
+    .option(
+      '--weights <file>',
+      'weights, .pth or .safetensors (default: of tiny those of this package, else seeded random ones)',
+    )
     .option('--model <file>', 'model.json, for a shape that is no preset')
     .addOption(choice('--device <name>', 'where the encoder runs (default: auto)', ['auto', 'cpu', 'cuda']))
     .option('--modalities <list>', 'rgb, semseg or rgb,semseg (default: all of the encoder)', listOf(['rgb', 'semseg']))

@@ -64,7 +64,7 @@ const schema = z.strictObject(
           preset: choice(Object.keys(presets) as PresetName[]).optional(),
           weights: path.optional(),
           model: path.optional(),
-          seed: atLeast(0).default(0),
+          seed: atLeast(0).optional(),
           /** Pixels; that of the encoder if not given. */
           image: atLeast(16).optional(),
           device: choice(['auto', 'cpu', 'cuda']).default('auto'),

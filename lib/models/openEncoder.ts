@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
 import { createModelFolder } from '../onnx/modelFolder.js';
 import { type OnnxSession, openSession, type SessionOptions, type SessionTensor } from '../onnx/session.js';
@@ -14,13 +15,16 @@ import { type PresetName, presets } from './presets.js';
 import { fileWeights, seededWeights, type WeightSource } from './weightSource.js';
 
 export interface EncoderOptions extends SessionOptions {
-  /** Shape by name; `tiny` where neither `preset`, `config` nor `weights` is given. */
+  /**
+   * Shape by name; `tiny` where neither `preset`, `config` nor `weights` is given. `tiny` has weights in this package,
+   * tuned on the depth of rendered scenes; they are used unless there is a `seed`.
+   */
   preset?: PresetName | undefined;
   /** Shape in full; comes before `preset` and before what the weights say. */
   config?: MultimaeConfig | undefined;
   /** `.pth` or `.safetensors` file; seeded initialisation without. */
   weights?: string | undefined;
-  /** Seed of the initialisation where there are no weights. Default 0. */
+  /** Seed of the initialisation where there are no weights; 0 if not given. */
   seed?: number | undefined;
   /** Image side in pixels; position tables of the weights are resized to it once. */
   image?: number | undefined;
@@ -50,6 +54,10 @@ export async function openEncoderWeights(options: EncoderOptions = {}): Promise<
   return (await openSource(options)).source;
 }
 
+/** Made by scripts/pretrain-tiny.mjs. */
+const TINY_WEIGHTS = fileURLToPath(new URL('../../weights/tiny.safetensors', import.meta.url));
+const TINY_ORIGIN = 'weights of this package, tuned on the depth of rendered scenes';
+
 /** Settles the shape and where the weights come from. */
 async function openSource(options: EncoderOptions): Promise<{ config: MultimaeConfig; source: WeightSource }> {
   const settle = (base: MultimaeConfig): MultimaeConfig =>
@@ -61,9 +69,15 @@ async function openSource(options: EncoderOptions): Promise<{ config: MultimaeCo
     options.preset === undefined
       ? undefined
       : presets[oneOf('preset', options.preset, Object.keys(presets) as PresetName[])];
-  if (options.weights === undefined) {
-    const config = settle(options.config ?? named ?? presets.tiny);
+  const shape = options.config ?? named ?? presets.tiny;
+  const shipped = shape === presets.tiny && options.seed === undefined;
+  if (options.weights === undefined && !shipped) {
+    const config = settle(shape);
     return { config, source: seededWeights(config, integer('seed', options.seed ?? 0, 0)) };
+  }
+  if (options.weights === undefined) {
+    const config = settle(shape);
+    return { config, source: fileWeights(config, await openWeights(TINY_WEIGHTS), TINY_ORIGIN) };
   }
   const file = await openWeights(options.weights);
   try {

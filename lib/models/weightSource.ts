@@ -32,12 +32,16 @@ export function seededWeights(config: MultimaeConfig, seed: number): WeightSourc
  * encoder does not use (decoders, other adapters) are ignored. Position tables of another grid are resized (bicubic, as
  * MultiMAE does when it loads a checkpoint). ModelError `ERR_TENSOR_MISSING`, `ERR_TENSOR_SHAPE`, `ERR_TENSOR_DTYPE`.
  */
-export function fileWeights(config: MultimaeConfig, file: TensorFile): WeightSource {
+export function fileWeights(
+  config: MultimaeConfig,
+  file: TensorFile,
+  origin = `weights of ${file.path}`,
+): WeightSource {
   const shapes = encoderWeights(config);
   checkShapes(file, shapes);
   return {
     config,
-    origin: `weights of ${file.path}`,
+    origin,
     close: file.close,
     async read(name) {
       const tensor = await file.read(name);
