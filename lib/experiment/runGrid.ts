@@ -152,18 +152,26 @@ function countShared(units: readonly Unit[], shared: Map<string, number>): void 
   }
 }
 
+/** Training runs at a time when there are `runs` of them, and threads of each. */
+export function lanesOf(
+  { parallel, threads }: Pick<ExperimentConfig, 'parallel' | 'threads'>,
+  runs: number,
+): { count: number; threads: number } {
+  const all = threads || availableParallelism();
+  const count = Math.min(parallel ?? all, runs);
+  return { count, threads: Math.max(1, Math.floor(all / count)) };
+}
+
 /** Trains what the store does not have. Runs that another process has at work are waited for last. */
 async function trainAll(
-  { parallel, threads }: ExperimentConfig,
+  config: ExperimentConfig,
   units: readonly Unit[],
   store: RunStore,
   train: (unit: Unit, signal: AbortSignal, threads: number) => Promise<Measured>,
   progress: StepProgress,
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, Measured>> {
-  const cores = threads || availableParallelism();
-  const workers = Math.min(parallel ?? cores, units.length);
-  const each = Math.max(1, Math.floor(cores / workers));
+  const lanes = lanesOf(config, units.length);
   const measured = new Map<string, Measured>();
   const queue = [...units];
   const failed = new AbortController();
@@ -184,7 +192,7 @@ async function trainAll(
         }
         try {
           // It may have been finished between the look and the claim.
-          run = (await store.find(unit.key)) ?? (await train(unit, both, each));
+          run = (await store.find(unit.key)) ?? (await train(unit, both, lanes.threads));
         } finally {
           await release();
         }
@@ -203,7 +211,7 @@ async function trainAll(
       throw error;
     }
   };
-  await Promise.allSettled(Array.from({ length: workers }, guarded));
+  await Promise.allSettled(Array.from({ length: lanes.count }, guarded));
   both.throwIfAborted();
   return measured;
 }

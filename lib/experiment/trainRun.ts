@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeNpy } from '../formats/npy.js';
 import type { JobOptions } from '../progress.js';
+import type { Optimizer } from '../train/optimizer.js';
 import { train } from '../train/train.js';
 import type { ExperimentConfig } from './config.js';
 import { firstWeights } from './model.js';
@@ -24,6 +25,12 @@ export function runKey(config: ExperimentConfig, draw: Draw, { rows, steps, trai
     rows.length === draw.pool.samples.length ? 'all' : Array.from(rows, (row) => draw.pool.samples[row]!.id);
   const { identity, model } = draw;
   return keyOf({ identity, model, training, batch, evaluations, average, subset, steps, trainSeed });
+}
+
+/** The optimizer that a configuration describes. */
+export function optimizerOf({ training }: ExperimentConfig): Optimizer {
+  const { optimizer: kind, weightDecay, layerDecay } = training;
+  return { kind, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay, layerDecay };
 }
 
 /** Trains, unless the store has the run already, and stores it. */
@@ -52,14 +59,7 @@ export async function trainRun(
     weights: firstWeights(draw.model, seed, encoderWeight),
     data: draw.trainOn(rows),
     validation: draw.validateOn,
-    optimizer: {
-      kind: training.optimizer,
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 1e-8,
-      weightDecay: training.weightDecay,
-      layerDecay: training.layerDecay,
-    },
+    optimizer: optimizerOf(config),
     schedule: {
       learningRate: training.learningRate,
       shape: training.schedule,
