@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { experimentPage } from '#lib/report/experiment/page.js';
 import { experimentTable } from '#lib/report/experiment/table.js';
 
 const comparison = (arm: string, more = {}) => ({
@@ -43,4 +44,88 @@ describe('experimentTable', () => {
   });
 
   it('without comparisons says so', () => expect(table([])).toContain('Nothing was compared.'));
+});
+
+describe('experimentPage', () => {
+  const evil = '<script>x</script>';
+  const curve = [1, 2, 3].map((step) => ({
+    step: step * 10,
+    epoch: step,
+    trainLoss: 1 / step,
+    valLoss: 1.5 / step,
+    metrics: {},
+  }));
+  const run = (arm: string, budget: number) => ({
+    key: arm,
+    task: 'depth',
+    arm,
+    budget,
+    protocol: 'equal-steps',
+    draw: 0,
+    selectSeed: 1,
+    trainSeed: 2,
+    samples: 10,
+    steps: 30,
+    seconds: 1,
+    curve,
+    best: 2,
+    perImage: [],
+  });
+  const summary = {
+    title: evil,
+    config: {},
+    arms: [{ name: 'full' }, { name: evil }],
+    runs: [run('full', 1), run(evil, 0.2)],
+    comparisons: [comparison(evil)],
+    notes: [evil],
+    diagnostics: [{ [evil]: evil }],
+    versions: {},
+    machine: evil,
+    started: 'a',
+    finished: 'b',
+    seconds: 3,
+  };
+  const map = Float32Array.of(1, 2, 3, 4);
+  const examples = [
+    {
+      id: evil,
+      arm: evil,
+      budget: 0.2,
+      protocol: 'equal-steps',
+      rmse: 0.25,
+      rank: 'worst',
+      side: 2,
+      rgb: new Uint8Array(12),
+      truth: map,
+      prediction: map,
+      valid: Uint8Array.of(1, 1, 1, 0),
+    },
+  ];
+  const thumbnail = { id: evil, rgb: new Uint8Array(12), width: 2, height: 2 };
+  const coresets = [{ arm: evil, budget: 0.2, draw: 0, onlyHere: [thumbnail], onlyRandom: [] }];
+
+  it('has every section and the numbers given, and no markup of the data', () => {
+    const page = experimentPage({ summary, examples, coresets } as never);
+    for (const id of ['retention', 'curves', 'examples', 'coresets', 'diagnostics', 'runs'])
+      expect(page).toContain(`<section id="${id}">`);
+    expect(page).toContain('−1.2 % (−3.0 % to 0.6 %)');
+    expect(page.match(/data:image\/png/g)).toHaveLength(5);
+    expect(page).not.toContain('<script');
+    expect(page).not.toMatch(/NaN|undefined/);
+  });
+
+  it('says what is missing', () => {
+    const page = experimentPage({
+      summary: { ...summary, runs: [], comparisons: [], diagnostics: [] },
+      examples: [],
+      coresets: [],
+    } as never);
+    for (const text of [
+      'Nothing was compared.',
+      'There are no runs.',
+      'No depth predictions',
+      'Nothing was diagnosed.',
+    ])
+      expect(page).toContain(text);
+  });
 });
