@@ -1,22 +1,14 @@
-/** The configuration of a whole run: its schema, and how it is read from a YAML or JSON file. */
-import { readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { LineCounter, parseDocument } from 'yaml';
+/** The configuration of a whole run. */
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { atLeast, type ConfigSource, checkAgainst, choice, group, type Problem, path } from './configFile.js';
 import { AGGREGATIONS } from './embed/aggregate.js';
-import { ConfigError } from './errors.js';
 import type { PresetName } from './models/presets.js';
 import { presets } from './models/presets.js';
 import { REDUCTIONS } from './reduce/reduce.js';
 import { ENGINES, GAINS, REMAINDERS } from './select/bins.js';
 import { parseBudget } from './select/draw.js';
 import { STRATEGIES } from './select/select.js';
-
-/** Every message is what the value must be; `problems` puts the key before and the value behind it. */
-const atLeast = (min: number, what = `an integer >= ${min}`) => z.int(what).min(min, what);
-const choice = <const T extends string>(values: readonly T[]) => z.enum(values, `one of ${values.join(', ')}`);
-const path = z.string('a path').min(1, 'a path');
-const group = 'a group of keys';
 
 const BUDGET = 'a fraction in (0, 1), a percentage like "20%" or a whole number of samples';
 const IDS = 'a list of ids (or of row numbers, where rows have no ids), or the path of a file with one a line';
@@ -134,69 +126,12 @@ export type RunConfig = z.output<typeof schema> & { out: string };
 /** What `coregain run` does when nothing is said: a demonstration that needs no download. */
 export const demoConfig: RunConfigInput = { data: { generate: {} } };
 
-/** A value to be checked, and how to say where in its file a key stands. */
-export interface ConfigSource {
-  readonly value: unknown;
-  /** Name for messages. */
-  readonly name: string;
-  /** Relative paths start here. */
-  readonly folder: string;
-  lineOf(key: readonly PropertyKey[]): number | undefined;
-}
-
 /**
  * Checks a configuration, fills in defaults and makes paths absolute (relative to `source.folder`).
  * @throws {ConfigError} `ERR_CONFIG` naming the file, the line and every bad key.
  */
 export function checkConfig(value: RunConfigInput | RunConfig, source?: Omit<ConfigSource, 'value'>): RunConfig {
-  const { name, folder, lineOf } = source ?? { name: 'The configuration', folder: '.', lineOf: () => undefined };
-  const parsed = schema.safeParse(value);
-  const found = parsed.success
-    ? conflicts(parsed.data)
-    : parsed.error.issues.flatMap((issue) => problems(issue, value));
-  if (found.length > 0 || !parsed.success) {
-    const text = found.map(({ key, sentence }) => {
-      const line = lineOf(key);
-      return `${line === undefined ? name : `${name}:${line}`}: ${sentence}`;
-    });
-    throw new ConfigError('ERR_CONFIG', text.join('\n'));
-  }
-  return withPaths(parsed.data, folder);
-}
-
-/**
- * Reads a YAML or JSON file for `checkConfig`.
- * @throws {ConfigError} `ERR_CONFIG` where it cannot be read or parsed.
- */
-export async function readConfig(file: string): Promise<ConfigSource> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new ConfigError('ERR_CONFIG', `${file} cannot be read: ${(cause as Error).message}.`, { cause });
-  }
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
-  const [broken] = document.errors;
-  if (broken) throw new ConfigError('ERR_CONFIG', `${file} is neither YAML nor JSON: ${broken.message}`);
-  return {
-    value: document.toJS(),
-    name: file,
-    folder: dirname(file),
-    lineOf(key) {
-      // A key that is missing is searched for in the group that should have it.
-      for (let length = key.length; length > 0; length--) {
-        const node = document.getIn(key.slice(0, length), true) as { range?: [number, number, number] } | undefined;
-        if (node?.range) return lines.linePos(node.range[0]).line;
-      }
-      return undefined;
-    },
-  };
-}
-
-interface Problem {
-  key: readonly PropertyKey[];
-  sentence: string;
+  return withPaths(checkAgainst(schema, value, source, conflicts), source?.folder ?? '.');
 }
 
 function conflicts({ data, encoder }: z.output<typeof schema>): Problem[] {
@@ -217,56 +152,6 @@ function conflicts({ data, encoder }: z.output<typeof schema>): Problem[] {
     });
   }
   return found;
-}
-
-/** One sentence a problem, with the key's full path. */
-function problems(issue: z.core.$ZodIssue, root: unknown): Problem[] {
-  if (issue.code === 'unrecognized_keys') {
-    const known = keysAt(issue.path);
-    return issue.keys.map((key) => {
-      const full = [...issue.path, key];
-      const near = nearest(key, known);
-      const cure = near ? `Did you mean \`${near}\`?` : `Known here: ${known.join(', ')}.`;
-      return { key: full, sentence: `\`${full.join('.')}\` is not a key of the configuration. ${cure}` };
-    });
-  }
-  const actual = issue.path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown>)?.[key], root);
-  const name = issue.path.length > 0 ? `\`${issue.path.join('.')}\`` : 'The configuration';
-  const but = actual === undefined ? 'it is missing' : `it is ${JSON.stringify(actual)}`;
-  return [{ key: issue.path, sentence: `${name} must be ${issue.message}, but ${but}.` }];
-}
-
-/** Keys that the schema has at a path. */
-function keysAt(path: readonly PropertyKey[]): string[] {
-  let at: unknown = schema;
-  for (const key of path) at = bare((bare(at) as z.ZodObject).shape[String(key)]);
-  return Object.keys((bare(at) as z.ZodObject).shape);
-}
-
-/** A schema without its `optional` and `prefault` wrappers. */
-function bare(wrapped: unknown): unknown {
-  const inner = (wrapped as { def?: { innerType?: unknown } }).def?.innerType;
-  return inner ? bare(inner) : wrapped;
-}
-
-/** The known key that a misspelt one probably means. */
-function nearest(key: string, known: readonly string[]): string | undefined {
-  const scored = known.map((name) => ({ name, distance: editDistance(key.toLowerCase(), name) }));
-  const best = scored.sort((a, b) => a.distance - b.distance)[0];
-  return best && best.distance <= Math.max(2, Math.floor(best.name.length / 3)) ? best.name : undefined;
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 function withPaths(config: z.output<typeof schema>, folder: string): RunConfig {

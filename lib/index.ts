@@ -55,6 +55,31 @@ export { type ClusterOptions, clusterStrata, groupStrata, oneStratum } from './s
 export type { EngineReport, Gain, Partition, Remainder, Selection } from './select/types.js';
 export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from './select/write.js';
 
+// Train
+
+export { type PretrainOptions, type PretrainResult, pretrain } from './pretrain/pretrain.js';
+
+// Experiment
+
+export { type CompareOptions, compareArms } from './experiment/compare.js';
+export {
+  checkExperiment,
+  demoExperiment,
+  type ExperimentConfig,
+  type ExperimentConfigInput,
+} from './experiment/config.js';
+export { type ExperimentOptions, experiment } from './experiment/experiment.js';
+export type {
+  Arm,
+  Comparison,
+  ExperimentSummary,
+  Interval,
+  Protocol,
+  RunResult,
+  Task,
+  Verdict,
+} from './experiment/types.js';
+
 // Report
 
 export { writeReport } from './report/report.js';
@@ -62,7 +87,8 @@ export type { ReportFiles, ReportInput, RunFacts } from './report/types.js';
 
 // All of it
 
-export { checkConfig, demoConfig, type RunConfig, type RunConfigInput, readConfig } from './config.js';
+export { checkConfig, demoConfig, type RunConfig, type RunConfigInput } from './config.js';
+export { type ConfigSource, readConfig } from './configFile.js';
 export { type RunOptions, type RunResult, run } from './run.js';
 
 // Around it

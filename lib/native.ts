@@ -164,6 +164,27 @@ export interface StrategyJob {
   control: Int32Array;
 }
 
+/** Arguments of `adamStep`, already validated: parameters and moments are changed in place. */
+export interface AdamJob {
+  /** One entry for each parameter; the four lists are as long as each other, and so are the arrays of a parameter. */
+  values: readonly Float32Array[];
+  gradients: readonly Float32Array[];
+  first: readonly Float32Array[];
+  second: readonly Float32Array[];
+  /** Learning rate and weight decay of each parameter. */
+  rates: Float64Array;
+  decays: Float64Array;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  /** AdamW instead of Adam with an L2 penalty. */
+  decoupled: boolean;
+  /** 1, 2, ... */
+  step: number;
+  /** 0 = all hardware threads. */
+  threads: number;
+}
+
 /** The functions of the C++ addon. Promises reject with `code` `ERR_CANCELLED` when cancelled. */
 export interface NativeAddon {
   cpu(): CpuReport;
@@ -188,6 +209,8 @@ export interface NativeAddon {
   density(
     job: StrategyJob & { fraction: number; seed: number },
   ): Promise<{ radiusSquared: number; neighbours: Int32Array; order: Int32Array }>;
+  /** One step of Adam (arXiv 1412.6980) or AdamW (arXiv 1711.05101); works on the calling thread and returns when done. */
+  adamStep(job: AdamJob): void;
   renderScenes(job: RenderJob): Promise<RenderedScene[]>;
 }
 

@@ -1,6 +1,6 @@
 /** How far a long call has come. `done` never decreases within a stage; a stage ends with `done === total`. */
 export interface Progress {
-  stage: 'generate' | 'embed' | 'reduce' | 'select' | 'report' | 'bench';
+  stage: 'generate' | 'embed' | 'reduce' | 'select' | 'prepare' | 'tokens' | 'train' | 'report' | 'bench';
   done: number;
   total: number;
   /** What is counted, for display: `scenes`, `samples`, `points`, ... */

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { checkConfig, demoConfig, type RunConfigInput, readConfig } from '#lib/config.js';
+import { checkConfig, demoConfig, type RunConfigInput } from '#lib/config.js';
+import { readConfig } from '#lib/configFile.js';
 import { ConfigError } from '#lib/errors.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'coregain-config-'));

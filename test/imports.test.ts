@@ -18,6 +18,7 @@ const PLACES = [
   'train',
   'diagnose',
   'experiment',
+  'pretrain',
   'report',
   'config.ts',
   'configured.ts',
@@ -30,6 +31,7 @@ const PLACES = [
 ];
 const BASE = new Set([
   'check.ts',
+  'configFile.ts',
   'errors.ts',
   'files.ts',
   'idList.ts',

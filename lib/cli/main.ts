@@ -6,8 +6,10 @@ import { addBench } from './bench.js';
 import { addCommonOptions } from './command.js';
 import { addDoctor } from './doctor.js';
 import { addEmbed } from './embed.js';
+import { addExperiment } from './experiment.js';
 import { addGenerate } from './generate.js';
 import { Interrupted } from './interrupt.js';
+import { addPretrain } from './pretrain.js';
 import { addReduce } from './reduce.js';
 import { addRun } from './run.js';
 import { addSelect } from './select.js';
@@ -42,7 +44,18 @@ const program = new Command('coregain')
   .addHelpText('after', '\nStart with:\n  $ coregain run\n  $ coregain run --config coregain.yaml')
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'coregain: ')) })
   .exitOverride();
-for (const add of [addRun, addGenerate, addEmbed, addReduce, addSelect, addBench, addDoctor]) add(program);
+for (const add of [
+  addRun,
+  addGenerate,
+  addEmbed,
+  addReduce,
+  addSelect,
+  addExperiment,
+  addPretrain,
+  addBench,
+  addDoctor,
+])
+  add(program);
 addCommonOptions(program);
 
 try {

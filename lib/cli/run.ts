@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
-import { checkConfig, demoConfig, type RunConfigInput, readConfig } from '../config.js';
+import { checkConfig, demoConfig, type RunConfigInput } from '../config.js';
+import { readConfig } from '../configFile.js';
 import { formatSeconds } from '../report/numbers.js';
 import { type RunResult, run } from '../run.js';
 import { addCommand } from './command.js';

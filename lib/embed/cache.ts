@@ -23,6 +23,10 @@ const ENTRY_BYTES = KEY_BYTES + CHECK_BYTES;
 export interface EmbeddingCache {
   /** Number of distinct keys. */
   readonly size: number;
+  /** Folder of this configuration: what `openRecords` takes. */
+  readonly place: string;
+  /** Number of the record under a key, or undefined if there is none. It is not read. */
+  find(key: Buffer): number | undefined;
   /** The vector stored under a key (a sha256), or undefined if there is none or its record is damaged. */
   get(key: Buffer): Promise<Float32Array | undefined>;
   /** Stores a vector. Calls are carried out one after the other; storing again replaces. */
@@ -56,7 +60,7 @@ export async function openCache(folder: string, configuration: string, features:
     );
     await vectors.truncate(whole * recordBytes);
     await keys.truncate(whole * ENTRY_BYTES);
-    return cacheOn(vectors, keys, recordBytes, whole, await readIndex(keys, whole), closeAll);
+    return cacheOn(place, vectors, keys, recordBytes, whole, await readIndex(keys, whole), closeAll);
   } catch (error) {
     await closeAll();
     throw error;
@@ -64,6 +68,7 @@ export async function openCache(folder: string, configuration: string, features:
 }
 
 function cacheOn(
+  place: string,
   vectors: FileHandle,
   keys: FileHandle,
   recordBytes: number,
@@ -85,18 +90,15 @@ function cacheOn(
   }
 
   return {
+    place,
     get size() {
       return index.size;
     },
+    find: (key) => index.get(name(key)),
     async get(key) {
       const record = index.get(name(key));
       if (record === undefined) return undefined;
-      const vector = new Float32Array(recordBytes / 4);
-      const bytes = Buffer.from(vector.buffer);
-      const entry = Buffer.alloc(ENTRY_BYTES);
-      const whole =
-        (await readAll(vectors, bytes, record * recordBytes)) && (await readAll(keys, entry, record * ENTRY_BYTES));
-      return whole && checksum(key, bytes).equals(entry.subarray(KEY_BYTES)) ? vector : undefined;
+      return readRecord(vectors, keys, recordBytes, record, key);
     },
     put(key, vector) {
       const written = writing.then(() => append(key, vector));
@@ -113,6 +115,53 @@ function cacheOn(
       }
     },
   };
+}
+
+/** Records of an opened or closed cache by number, for as many readers as there are, in any thread. Close it when done. */
+export interface RecordReader {
+  /** Record number `record`, or undefined if it is damaged or not there. Reads can be under way side by side. */
+  read(record: number): Promise<Float32Array | undefined>;
+  /** Makes the cache forget a damaged record, so that the next run makes it anew. */
+  forget(record: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the records in `place` (`EmbeddingCache.place`) for reading, beside whoever is writing.
+ * @param features length of the vectors, as given to `openCache`.
+ * @throws {DataError} `ERR_CACHE_UNUSABLE` if the files cannot be opened.
+ */
+export async function openRecords(place: string, features: number): Promise<RecordReader> {
+  const vectors = await openExisting(join(place, 'vectors'), 'r');
+  const keys = await openExisting(join(place, 'keys'), 'r+').catch(async (error) => {
+    await vectors.close();
+    throw error;
+  });
+  return {
+    read: (record) => readRecord(vectors, keys, features * 4, record),
+    forget: (record) => writeAll(keys, Buffer.alloc(ENTRY_BYTES), record * ENTRY_BYTES),
+    async close() {
+      await vectors.close();
+      await keys.close();
+    },
+  };
+}
+
+/** Reads and verifies one record; of which key, only if `expected` says. */
+async function readRecord(
+  vectors: FileHandle,
+  keys: FileHandle,
+  recordBytes: number,
+  record: number,
+  expected?: Buffer,
+): Promise<Float32Array | undefined> {
+  const vector = new Float32Array(recordBytes / 4);
+  const bytes = Buffer.from(vector.buffer);
+  const entry = Buffer.alloc(ENTRY_BYTES);
+  const whole =
+    (await readAll(vectors, bytes, record * recordBytes)) && (await readAll(keys, entry, record * ENTRY_BYTES));
+  const key = expected ?? entry.subarray(0, KEY_BYTES);
+  return whole && checksum(key, bytes).equals(entry.subarray(KEY_BYTES)) ? vector : undefined;
 }
 
 /** Later records win: that is how a damaged one is replaced. */
@@ -138,13 +187,17 @@ function checksum(key: Buffer, vector: Buffer): Buffer {
   return createHash('sha256').update(key).update(vector).digest().subarray(0, CHECK_BYTES);
 }
 
-async function openAppendable(path: string): Promise<FileHandle> {
+function openAppendable(path: string): Promise<FileHandle> {
+  return openExisting(path, 'r+').catch(() => openExisting(path, 'wx+'));
+}
+
+async function openExisting(path: string, flags: string): Promise<FileHandle> {
   try {
-    return await open(path, 'r+').catch(() => open(path, 'wx+'));
+    return await open(path, flags);
   } catch (cause) {
     throw new DataError(
       'ERR_CACHE_UNUSABLE',
-      `The embedding cache ${path} cannot be written: ${(cause as Error).message}. Choose another cache folder.`,
+      `The embedding cache ${path} cannot be used: ${(cause as Error).message}. Choose another cache folder.`,
       { cause },
     );
   }

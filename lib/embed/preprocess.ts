@@ -82,20 +82,25 @@ export function writeLabels(raster: Raster, config: MultimaeConfig, out: Int32Ar
     for (let x = 0; x < side; x++) {
       const id = data[row + xs[x]!]!;
       if (id >= rows) {
-        const padding = config.semsegPadding ? ` and padding id ${config.semsegClasses}` : '';
-        throw new DataError(
-          'ERR_LABEL_RANGE',
-          `${name} has label ${id} at x ${xs[x]}, y ${ys[y]}, but the encoder knows classes 0..${config.semsegClasses - 1}${padding}. ` +
-            `Map the labels into that range or use an encoder with semsegClasses >= ${id + 1}.`,
-        );
+        throw labelOutOfRange(id, xs[x]!, ys[y]!, config, name);
       }
       out[o++] = id;
     }
   }
 }
 
-/** For each output pixel: the two source pixels and the weight of the second. */
-function bilinearTaps(from: number, to: number) {
+/** The error for a label id at a pixel of the source image that has no class embedding. */
+export function labelOutOfRange(id: number, x: number, y: number, config: MultimaeConfig, name: string): DataError {
+  const padding = config.semsegPadding ? ` and padding id ${config.semsegClasses}` : '';
+  return new DataError(
+    'ERR_LABEL_RANGE',
+    `${name} has label ${id} at x ${x}, y ${y}, but the encoder knows classes 0..${config.semsegClasses - 1}${padding}. ` +
+      `Map the labels into that range or use an encoder with semsegClasses >= ${id + 1}.`,
+  );
+}
+
+/** For each of `to` output pixels along one side: the two of `from` source pixels and the weight of the second. */
+export function bilinearTaps(from: number, to: number) {
   const low = new Int32Array(to);
   const high = new Int32Array(to);
   const weight = new Float64Array(to);
@@ -108,7 +113,8 @@ function bilinearTaps(from: number, to: number) {
   return { low, high, weight };
 }
 
-function nearestTaps(from: number, to: number): Int32Array {
+/** For each of `to` output pixels along one side: the source pixel, by torch's `nearest`. */
+export function nearestTaps(from: number, to: number): Int32Array {
   // torch computes the scale and the product in float32; other arithmetic picks another pixel now and then.
   const scale = Math.fround(from / to);
   return Int32Array.from({ length: to }, (_, i) => Math.min(Math.floor(Math.fround(i * scale)), from - 1));

@@ -2,6 +2,9 @@
 import type { Aggregation } from '../embed/aggregate.js';
 import type { Reduction } from '../reduce/reduce.js';
 import type { Strategy } from '../select/select.js';
+import type { CurvePoint } from '../train/curve.js';
+
+export type { CurvePoint } from '../train/curve.js';
 
 /**
  * How long a subset is trained. `equal-steps` = as many optimizer steps as the full data; `equal-epochs` = as many passes
@@ -30,18 +33,6 @@ export interface Arm {
   readonly strategy: Strategy | 'full';
   /** Absent for `full` and `random`, which look at nothing. */
   readonly embedding?: EmbeddingChoice | undefined;
-}
-
-/** One point of the curves: what was measured after `step` optimizer steps. */
-export interface CurvePoint {
-  readonly step: number;
-  /** Passes over the training subset so far, a fraction where evaluation falls within an epoch. */
-  readonly epoch: number;
-  /** Mean training loss since the point before. */
-  readonly trainLoss: number;
-  readonly valLoss: number;
-  /** Validation metrics by name: rmse, absrel, sqrel, logRmse, log10, delta1..delta3, or error (1 - accuracy). */
-  readonly metrics: Readonly<Record<string, number>>;
 }
 
 /** One training run, finished. */

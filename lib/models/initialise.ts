@@ -41,7 +41,7 @@ function patchFanIn(config: MultimaeConfig, name: string): number {
   return name.includes('.rgb.') ? 3 * patch ** 2 : classEmbedding * (patch / semsegStride) ** 2;
 }
 
-function fillUniform(data: Float32Array, random: RandomWords, bound: number): Float32Array {
+export function fillUniform(data: Float32Array, random: RandomWords, bound: number): Float32Array {
   const words = new Uint32Array(4096);
   for (let start = 0; start < data.length; start += words.length) {
     random(words);
@@ -52,7 +52,7 @@ function fillUniform(data: Float32Array, random: RandomWords, bound: number): Fl
 }
 
 /** Box-Muller; values beyond +-2 are drawn again. */
-function fillNormal(data: Float32Array, random: RandomWords, deviation: number): Float32Array {
+export function fillNormal(data: Float32Array, random: RandomWords, deviation: number): Float32Array {
   const words = new Uint32Array(2);
   for (let i = 0; i < data.length; ) {
     random(words);
@@ -64,10 +64,10 @@ function fillNormal(data: Float32Array, random: RandomWords, deviation: number):
 }
 
 /** Fills an array with uniform 32-bit words. */
-type RandomWords = (target: Uint32Array) => void;
+export type RandomWords = (target: Uint32Array) => void;
 
 /** sfc32 (Chris Doty-Humphrey, PractRand), seeded by a hash of seed and name. */
-function randomStream(seed: number, name: string): RandomWords {
+export function randomStream(seed: number, name: string): RandomWords {
   const state = Int32Array.of(0x9e3779b9, 0x243f6a88, seed, Math.floor(seed / 2 ** 32) | 1);
   const fill: RandomWords = (target) => {
     let [a, b, c, counter] = state as unknown as [number, number, number, number];

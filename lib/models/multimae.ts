@@ -3,18 +3,13 @@
  * The graph takes rgb, labels and the position table of the whole sequence, so that one graph serves every batch and
  * image size.
  */
-import { addInput, addOutput, addParameter, createGraph, type Graph, type Value, within } from '../onnx/graph.js';
-import { gelu } from '../onnx/ops/activation.js';
+import { addInput, addOutput, createGraph, type Dim, type Graph, scalar, type Value, within } from '../onnx/graph.js';
 import { add } from '../onnx/ops/arithmetic.js';
-import { multiHeadAttention } from '../onnx/ops/attention.js';
 import { patchConvolution } from '../onnx/ops/convolution.js';
 import { concat, flattenImage, gather, padEnd, transpose } from '../onnx/ops/layout.js';
-import { matmul } from '../onnx/ops/linear.js';
-import { layerNorm } from '../onnx/ops/normalization.js';
+import { addParameter } from '../onnx/parameters.js';
 import type { MultimaeConfig } from './config.js';
-
-const EPSILON = 1e-6;
-const MLP_RATIO = 4;
+import { MLP_RATIO, transformerBlock } from './transformer.js';
 
 export type EncoderModality = MultimaeConfig['modalities'][number];
 
@@ -60,6 +55,13 @@ export function encoderWeights(config: MultimaeConfig): ReadonlyMap<string, read
   return weights;
 }
 
+/** Sizes of the encoder's images in a graph. Names where they are known only when it runs. */
+export interface ImageSizes {
+  readonly batch: Dim;
+  readonly height: Dim;
+  readonly width: Dim;
+}
+
 /**
  * The graph of the input adapters and the first `blocks` blocks. Inputs, as far as the configuration has them:
  * `rgb` float32 [B, 3, H, W], `semseg` int32 [B, H/stride, W/stride], and `positions` float32 [1, T, D]: the position
@@ -67,34 +69,69 @@ export function encoderWeights(config: MultimaeConfig): ReadonlyMap<string, read
  */
 export function encoderGraph(config: MultimaeConfig, blocks: number): Graph {
   const graph = createGraph();
-  const parts = config.modalities.map((modality) =>
-    within(graph, `input_adapters.${modality}`, () =>
-      modality === 'rgb' ? rgbTokens(graph, config) : semsegTokens(graph, config),
-    ),
-  );
+  const parts = patchSequences(graph, config, { batch: 'batch', height: 'height', width: 'width' });
   const patches = parts.length === 1 ? parts[0]! : concat(graph, parts, 1, 'patches');
   // Zeros make room for the global tokens, which arrive with the positions.
   const sequence = padEnd(graph, patches, 1, config.globalTokens, 'tokens');
-  let x = add(graph, sequence, addInput(graph, 'positions', 'float32', [1, 'tokens', config.dim]));
-  for (let block = 0; block < blocks; block++) {
-    x = within(graph, `encoder.${block}`, () => transformerBlock(graph, x, config, `encoder.${block}`));
-    addOutput(graph, `layer.${block}`, x);
-  }
+  const x = add(graph, sequence, addInput(graph, 'positions', 'float32', [1, 'tokens', config.dim]));
+  addBlocks(graph, x, config, blocks).forEach((layer, i) => {
+    addOutput(graph, `layer.${i}`, layer);
+  });
   return graph;
 }
 
-function rgbTokens(graph: Graph, config: MultimaeConfig): Value {
-  const rgb = addInput(graph, 'rgb', 'float32', ['batch', 3, 'height', 'width']);
+/**
+ * The same for images of `config.image` pixels with position embeddings and global tokens as weights of the graph, so that
+ * they can be trained too. Returns the outputs of the blocks, [batch, T, D] each.
+ */
+export function encoderLayers(graph: Graph, config: MultimaeConfig, blocks: number, batch: number): Value[] {
+  const { dim, image, patch, globalTokens } = config;
+  const grid = image / patch;
+  const parts = patchSequences(graph, config, { batch, height: image, width: image }).map((tokens, i) => {
+    const name = `input_adapters.${config.modalities[i]!}.pos_emb`;
+    const table = flattenImage(graph, addParameter(graph, name, [1, dim, grid, grid]), grid * grid);
+    return add(graph, tokens, transpose(graph, table, [0, 2, 1]));
+  });
+  if (globalTokens > 0) {
+    const tokens = addParameter(graph, 'global_tokens', [1, globalTokens, dim]);
+    // One copy for each sample: a sum with zeros broadcasts, and its gradient sums over the batch.
+    parts.push(add(graph, tokens, scalar(graph, 0, [batch, 1, 1])));
+  }
+  const x = parts.length === 1 ? parts[0]! : concat(graph, parts, 1);
+  return addBlocks(graph, x, config, blocks);
+}
+
+/** Projected patches of each modality [B, patches, D], without positions. */
+function patchSequences(graph: Graph, config: MultimaeConfig, sizes: ImageSizes): Value[] {
+  return config.modalities.map((modality) =>
+    within(graph, `input_adapters.${modality}`, () =>
+      modality === 'rgb' ? rgbTokens(graph, config, sizes) : semsegTokens(graph, config, sizes),
+    ),
+  );
+}
+
+function addBlocks(graph: Graph, input: Value, config: MultimaeConfig, blocks: number): Value[] {
+  let x = input;
+  return Array.from({ length: blocks }, (_, block) => {
+    x = within(graph, `encoder.${block}`, () => transformerBlock(graph, x, config, `encoder.${block}`));
+    return x;
+  });
+}
+
+function rgbTokens(graph: Graph, config: MultimaeConfig, { batch, height, width }: ImageSizes): Value {
+  const rgb = addInput(graph, 'rgb', 'float32', [batch, 3, height, width]);
   return patchTokens(graph, rgb, 'rgb', [config.dim, 3, config.patch, config.patch]);
 }
 
-function semsegTokens(graph: Graph, config: MultimaeConfig): Value {
-  const { dim, classEmbedding, patch, semsegStride } = config;
-  const labels = addInput(graph, 'semseg', 'int32', ['batch', 'labelHeight', 'labelWidth']);
+function semsegTokens(graph: Graph, config: MultimaeConfig, { batch, height, width }: ImageSizes): Value {
+  const { dim, classEmbedding, patch, semsegStride, semsegClasses, semsegPadding } = config;
+  const reduced = (name: string, size: Dim) => (typeof size === 'number' ? size / semsegStride : name);
+  const shape = [batch, reduced('labelHeight', height), reduced('labelWidth', width)];
+  const labels = addInput(graph, 'semseg', 'int32', shape);
   const table = addParameter(graph, 'input_adapters.semseg.class_emb.weight', [classRows(config), classEmbedding]);
-  const embedded = transpose(graph, gather(graph, table, labels), [0, 3, 1, 2]);
+  const rows = gather(graph, table, labels, semsegPadding ? semsegClasses : undefined);
   const side = patch / semsegStride;
-  return patchTokens(graph, embedded, 'semseg', [dim, classEmbedding, side, side]);
+  return patchTokens(graph, transpose(graph, rows, [0, 3, 1, 2]), 'semseg', [dim, classEmbedding, side, side]);
 }
 
 /** Cuts an image into patches and projects each to a token: [B, C, H, W] -> [B, patches, D]. */
@@ -102,45 +139,7 @@ function patchTokens(graph: Graph, image: Value, modality: EncoderModality, filt
   const weight = addParameter(graph, `input_adapters.${modality}.proj.weight`, filters);
   const bias = addParameter(graph, `input_adapters.${modality}.proj.bias`, [filters[0]!]);
   const grid = patchConvolution(graph, image, weight, bias);
-  return transpose(graph, flattenImage(graph, grid, `${modality}Patches`), [0, 2, 1]);
-}
-
-/** x += proj(attention(norm1(x))); x += fc2(gelu(fc1(norm2(x)))) */
-function transformerBlock(graph: Graph, input: Value, config: MultimaeConfig, name: string): Value {
-  const { dim, heads } = config;
-  const hidden = MLP_RATIO * dim;
-  const norm = (x: Value, part: string) =>
-    layerNorm(
-      graph,
-      x,
-      addParameter(graph, `${name}.${part}.weight`, [dim]),
-      addParameter(graph, `${name}.${part}.bias`, [dim]),
-      EPSILON,
-    );
-
-  let x = input;
-  const h = norm(x, 'norm1');
-  // Three products instead of one and a Split: the rows of qkv are [q | k | v].
-  const [q, k, v] = [0, 1, 2].map((i) =>
-    linear(graph, h, `${name}.attn.qkv`, 3 * dim, dim, [i * dim, (i + 1) * dim]),
-  ) as [Value, Value, Value];
-  const attended = multiHeadAttention(graph, q, k, v, heads);
-  x = add(graph, x, linear(graph, attended, `${name}.attn.proj`, dim, dim));
-  const activated = gelu(graph, linear(graph, norm(x, 'norm2'), `${name}.mlp.fc1`, hidden, dim));
-  return add(graph, x, linear(graph, activated, `${name}.mlp.fc2`, dim, hidden));
-}
-
-/** x W' + b; the weights are stored transposed, as ONNX Runtime's matrix product wants them. */
-function linear(
-  graph: Graph,
-  x: Value,
-  name: string,
-  outputs: number,
-  inputs: number,
-  rows?: readonly [number, number],
-): Value {
-  const slice = rows ? { rows } : {};
-  const weight = addParameter(graph, `${name}.weight`, [outputs, inputs], { ...slice, transposed: true });
-  const bias = addParameter(graph, `${name}.bias`, [outputs], slice);
-  return add(graph, matmul(graph, x, weight), bias);
+  const [rows, cols] = [grid.shape[2]!, grid.shape[3]!];
+  const patches = typeof rows === 'number' && typeof cols === 'number' ? rows * cols : `${modality}Patches`;
+  return transpose(graph, flattenImage(graph, grid, patches), [0, 2, 1]);
 }

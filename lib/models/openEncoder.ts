@@ -45,6 +45,11 @@ export async function openEncoder(options: EncoderOptions = {}): Promise<Encoder
   }
 }
 
+/** The weights of the encoder that these options name, one at a time. Close it when done. Throws as `openEncoder`. */
+export async function openEncoderWeights(options: EncoderOptions = {}): Promise<WeightSource> {
+  return (await openSource(options)).source;
+}
+
 /** Settles the shape and where the weights come from. */
 async function openSource(options: EncoderOptions): Promise<{ config: MultimaeConfig; source: WeightSource }> {
   const settle = (base: MultimaeConfig): MultimaeConfig =>

@@ -20,9 +20,9 @@ export const presets: Readonly<Record<PresetName, MultimaeConfig>> = {
   tiny: {
     ...official,
     modalities: [...official.modalities],
-    dim: 192,
+    dim: 128,
     depth: 4,
-    heads: 3,
+    heads: 4,
     image: 128,
     semsegClasses: 7,
     semsegPadding: false,

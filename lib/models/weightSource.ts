@@ -7,6 +7,8 @@ import { resizeTable } from './positions.js';
 
 /** Where an encoder's weights come from: a file, or the seeded initialisation. */
 export interface WeightSource {
+  /** Shape of the encoder. */
+  readonly config: MultimaeConfig;
   /** For people: a sentence without the full stop. */
   readonly origin: string;
   /** Reads one weight as float32, row-major, in the shape that `encoderWeights` says. */
@@ -18,6 +20,7 @@ export interface WeightSource {
 export function seededWeights(config: MultimaeConfig, seed: number): WeightSource {
   const shapes = encoderWeights(config);
   return {
+    config,
     origin: `seeded random initialisation (seed ${seed}), not trained`,
     read: async (name) => initialWeight(config, name, shapes.get(name)!, seed),
     close: async () => {},
@@ -33,6 +36,7 @@ export function fileWeights(config: MultimaeConfig, file: TensorFile): WeightSou
   const shapes = encoderWeights(config);
   checkShapes(file, shapes);
   return {
+    config,
     origin: `weights of ${file.path}`,
     close: file.close,
     async read(name) {

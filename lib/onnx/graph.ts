@@ -1,9 +1,12 @@
-/** An ONNX graph under construction: plain data, with shapes checked as nodes are added. */
+/**
+ * An ONNX graph under construction: plain data, with shapes checked as nodes are added, and a tape of how each node's
+ * gradient is made, which `differentiate` walks back.
+ */
 import { ModelError } from '../errors.js';
 
 /** A size, or the name of a size that is known only when the graph runs (`'batch'`). Equal names are equal sizes. */
 export type Dim = number | string;
-export type GraphDtype = 'float32' | 'int32' | 'int64';
+export type GraphDtype = 'float32' | 'int32' | 'int64' | 'bool';
 
 /** What flows along an edge of the graph. */
 export interface Value {
@@ -40,18 +43,58 @@ export interface Parameter extends Value {
   readonly transposed: boolean;
 }
 
+/**
+ * Given dL/d(output), the nodes that make dL/d(input) of each input that `needed` marks; undefined where it is zero
+ * everywhere or not asked for.
+ */
+export type Gradient = (outer: Value, needed: readonly boolean[]) => readonly (Value | undefined)[];
+
+/** A node as `differentiate` sees it. */
+export interface TapeEntry {
+  readonly node: string;
+  readonly op: string;
+  readonly inputs: readonly Value[];
+  readonly output: Value;
+  /** Undefined where the operator has no gradient here. */
+  readonly gradient: Gradient | undefined;
+}
+
+export interface GraphOptions {
+  /** Weights, by the name of their checkpoint tensor, that are inputs of the graph so that they can be trained; none if not given. */
+  readonly trainable?: (tensor: string) => boolean;
+  /** Whether ONNX Runtime's own fused operators may be used (default); without, the graph is plain ONNX. */
+  readonly fused?: boolean;
+}
+
 export interface Graph {
   readonly inputs: Value[];
   readonly outputs: Value[];
   readonly constants: Constant[];
+  /** Frozen weights. */
   readonly parameters: Parameter[];
+  /** Weights that are inputs, by tensor name. */
+  readonly trained: Map<string, Value & { readonly shape: readonly number[] }>;
   readonly nodes: Node[];
+  readonly tape: TapeEntry[];
+  readonly trainable: (tensor: string) => boolean;
+  readonly fused: boolean;
   /** Put before the names of new nodes: `encoder.0.attn`. */
   scope: string;
 }
 
-export function createGraph(): Graph {
-  return { inputs: [], outputs: [], constants: [], parameters: [], nodes: [], scope: '' };
+export function createGraph({ trainable = () => false, fused = true }: GraphOptions = {}): Graph {
+  return {
+    inputs: [],
+    outputs: [],
+    constants: [],
+    parameters: [],
+    trained: new Map(),
+    nodes: [],
+    tape: [],
+    trainable,
+    fused,
+    scope: '',
+  };
 }
 
 /** Names the nodes that `build` adds. */
@@ -65,7 +108,12 @@ export function within<T>(graph: Graph, scope: string, build: () => T): T {
   }
 }
 
-export function addInput(graph: Graph, name: string, dtype: GraphDtype, shape: readonly Dim[]): Value {
+export function addInput<const Shape extends readonly Dim[]>(
+  graph: Graph,
+  name: string,
+  dtype: GraphDtype,
+  shape: Shape,
+): Value & { readonly shape: Shape } {
   const value = { name, dtype, shape };
   graph.inputs.push(value);
   return value;
@@ -85,27 +133,6 @@ export function addOutput(graph: Graph, name: string, value: Value): void {
   graph.outputs.push({ name, dtype, shape });
 }
 
-/** A float32 weight: the tensor of that name in the checkpoint (`shape` as there), or some rows of it, or its transpose. */
-export function addParameter(
-  graph: Graph,
-  tensor: string,
-  shape: readonly number[],
-  options: { rows?: readonly [number, number]; transposed?: boolean } = {},
-): Value {
-  const { rows, transposed = false } = options;
-  const own = rows ? [rows[1] - rows[0], ...shape.slice(1)] : shape;
-  const parameter: Parameter = {
-    name: rows ? `${tensor}[${rows[0]}:${rows[1]}]` : tensor,
-    dtype: 'float32',
-    shape: transposed ? [own[1]!, own[0]!] : own,
-    tensor,
-    rows,
-    transposed,
-  };
-  graph.parameters.push(parameter);
-  return parameter;
-}
-
 /** A list of int64 (shapes, axes, pads), shared by all nodes that need the same one. */
 export function integers(graph: Graph, values: readonly number[]): Value {
   const name = `const.[${values}]`;
@@ -116,30 +143,62 @@ export function integers(graph: Graph, values: readonly number[]): Value {
   return constant;
 }
 
+/** A float32 number, or with `shape` a tensor filled with it. */
+export function scalar(graph: Graph, value: number, shape: readonly number[] = []): Value {
+  return floats(graph, `${value}`, shape, () =>
+    new Float32Array(shape.reduce((product, dim) => product * dim, 1)).fill(value),
+  );
+}
+
+/** A float32 table, shared by all nodes that ask for the same `key` and shape. */
+export function floats(graph: Graph, key: string, shape: readonly number[], make: () => Float32Array): Value {
+  const name = `const.${key}[${shape}]`;
+  const known = graph.constants.find((constant) => constant.name === name);
+  if (known) return known;
+  const constant: Constant = { name, dtype: 'float32', shape, data: make() };
+  graph.constants.push(constant);
+  return constant;
+}
+
 /** What an operator says about the node that it adds. */
 export interface NodeSpec {
   readonly op: string;
   readonly domain?: 'com.microsoft';
-  readonly inputs: readonly Value[];
+  /** Undefined where an optional input is left out. */
+  readonly inputs: readonly (Value | undefined)[];
   readonly attributes?: Readonly<Record<string, Attribute>>;
   /** Shape of the output. */
   readonly shape: readonly Dim[];
   readonly dtype?: GraphDtype;
+  /** Absent where the operator cannot be trained through; sees the inputs that are there. */
+  readonly gradient?: Gradient;
+  /** Shapes of further float32 outputs, which the gradient may use and which have none themselves. */
+  readonly further?: readonly (readonly Dim[])[];
 }
 
-/** Adds a node with one output. */
+/** Adds a node; the value is its (first) output. */
 export function addNode(graph: Graph, spec: NodeSpec): Value {
+  return addNodeOutputs(graph, spec)[0];
+}
+
+/** Adds a node with `further` outputs. */
+export function addNodeOutputs(graph: Graph, spec: NodeSpec): [Value, ...Value[]] {
   const name = nextName(graph, spec.op);
-  const value: Value = { name, dtype: spec.dtype ?? 'float32', shape: spec.shape };
+  const output: Value = { name, dtype: spec.dtype ?? 'float32', shape: spec.shape };
+  const further = (spec.further ?? []).map(
+    (shape, i): Value => ({ name: `${name}.${i + 1}`, dtype: 'float32', shape }),
+  );
   graph.nodes.push({
     name,
     op: spec.op,
     domain: spec.domain ?? '',
-    inputs: spec.inputs.map((input) => input.name),
-    outputs: [name],
+    inputs: spec.inputs.map((input) => input?.name ?? ''),
+    outputs: [name, ...further.map((value) => value.name)],
     attributes: spec.attributes ?? {},
   });
-  return value;
+  const inputs = spec.inputs.filter((input) => input !== undefined);
+  graph.tape.push({ node: name, op: spec.op, inputs, output, gradient: spec.gradient });
+  return [output, ...further];
 }
 
 function nextName(graph: Graph, op: string): string {
@@ -150,4 +209,12 @@ function nextName(graph: Graph, op: string): string {
 export function shapeError(graph: Graph, op: string, what: string, ...inputs: readonly Value[]): ModelError {
   const list = inputs.map(({ name, shape }) => `${name} [${shape.join(', ')}]`).join(', ');
   return new ModelError('ERR_GRAPH_SHAPE', `Node ${nextName(graph, op)} (${op}): ${what}. Its inputs are ${list}.`);
+}
+
+/** The shape as numbers; ModelError `ERR_GRAPH_SHAPE` where a size is known only when the graph runs. */
+export function fixedShape(graph: Graph, op: string, value: Value): number[] {
+  return value.shape.map((dim) => {
+    if (typeof dim === 'number') return dim;
+    throw shapeError(graph, op, `the size "${dim}" must be a number when the graph is built`, value);
+  });
 }

@@ -1,11 +1,9 @@
-/** What a session and its worker thread say to each other. */
+/** What a thread of ONNX Runtime and the one that started it say to each other. */
 
-export interface WorkerOptions {
-  modelPath: string;
-  threads: number;
-  device: 'auto' | 'cpu' | 'cuda';
+export interface ThreadOptions<Setup> {
   /** On a SharedArrayBuffer, see `Flag`. */
   flags: Int32Array;
+  setup: Setup;
 }
 
 /** Cells of `flags`; each is 0 or 1. */
@@ -22,12 +20,10 @@ export interface SessionTensor {
   readonly dims: readonly number[];
 }
 
-export type Request =
-  | { type: 'run'; id: number; feeds: Record<string, SessionTensor>; outputs: readonly string[] }
-  | { type: 'close' };
+export type Request = { type: 'call'; id: number; name: string; argument: unknown } | { type: 'close' };
 
 export type Reply =
-  | { type: 'opened'; provider: 'cpu' | 'cuda' }
+  | { type: 'opened'; value: unknown }
   | { type: 'refused'; code: string; message: string }
-  | { type: 'result'; id: number; outputs: Record<string, SessionTensor> }
-  | { type: 'failed'; id: number; message: string };
+  | { type: 'result'; id: number; value: unknown }
+  | { type: 'failed'; id: number; code: string; message: string };

@@ -3,7 +3,8 @@ import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ModelError } from '../errors.js';
-import type { Graph, Parameter } from './graph.js';
+import type { Graph } from './graph.js';
+import { extractParameter } from './parameters.js';
 import { serializeModel } from './serialize.js';
 
 const ALIGNMENT = 64;
@@ -39,7 +40,7 @@ export async function createModelFolder(graph: Graph): Promise<ModelFolder> {
     async put(tensor, data) {
       for (const parameter of graph.parameters) {
         if (parameter.tensor !== tensor) continue;
-        const values = extract(parameter, data);
+        const values = extractParameter(parameter, data);
         const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
         for (let done = 0; done < bytes.length; ) {
           const { bytesWritten } = await guard(() => file.write(bytes, done, bytes.length - done, position + done));
@@ -72,28 +73,4 @@ async function guard<T>(work: () => Promise<T>): Promise<T> {
       { cause },
     );
   }
-}
-
-/** The rows of the tensor that the parameter asks for, transposed where it asks for that. */
-function extract({ shape, rows, transposed }: Parameter, data: Float32Array): Float32Array {
-  const count = shape.reduce((product, dim) => product * dim, 1);
-  const start = rows ? (rows[0] * count) / (rows[1] - rows[0]) : 0;
-  const own = data.subarray(start, start + count);
-  return transposed ? transposeMatrix(own, shape[1]!, shape[0]!) : own;
-}
-
-/** [rows, cols] -> [cols, rows], in squares that fit the cache. */
-function transposeMatrix(source: Float32Array, rows: number, cols: number): Float32Array {
-  const target = new Float32Array(source.length);
-  const side = 32;
-  for (let top = 0; top < rows; top += side) {
-    for (let left = 0; left < cols; left += side) {
-      const bottom = Math.min(top + side, rows);
-      const right = Math.min(left + side, cols);
-      for (let row = top; row < bottom; row++) {
-        for (let col = left; col < right; col++) target[col * rows + row] = source[row * cols + col]!;
-      }
-    }
-  }
-  return target;
 }

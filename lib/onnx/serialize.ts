@@ -1,5 +1,6 @@
 /** Writes a graph as an ONNX ModelProto; field numbers are those of onnx.proto3. */
-import type { Attribute, Dim, Graph, GraphDtype, Node, Value } from './graph.js';
+import type { Attribute, Dim, Graph, GraphDtype, Node, Parameter, Value } from './graph.js';
+import { extractParameter } from './parameters.js';
 import {
   finish,
   type ProtoWriter,
@@ -14,7 +15,7 @@ import {
 // Newer versions of Pad, Resize and ConvTranspose lack CUDA kernels in some releases of ONNX Runtime.
 const OPSET = 18;
 const IR_VERSION = 9;
-const dataTypes: Readonly<Record<GraphDtype, number>> = { float32: 1, int32: 6, int64: 7 };
+const dataTypes: Readonly<Record<GraphDtype, number>> = { float32: 1, int32: 6, int64: 7, bool: 9 };
 
 /** Where the parameters' bytes are: one file beside the model, and the offset of each parameter in it. */
 export interface ExternalParameters {
@@ -22,32 +23,9 @@ export interface ExternalParameters {
   readonly offsets: ReadonlyMap<string, { offset: number; length: number }>;
 }
 
+/** The model with its parameters in a file beside it. */
 export function serializeModel(graph: Graph, external: ExternalParameters): Uint8Array {
-  const model = protoWriter();
-  writeInt(model, 1, IR_VERSION);
-  writeString(model, 2, 'coregain');
-  writeMessage(model, 7, graphProto(graph, external));
-  for (const [domain, version] of [['', OPSET] as const, ['com.microsoft', 1] as const]) {
-    const opset = protoWriter();
-    writeString(opset, 1, domain);
-    writeInt(opset, 2, version);
-    writeMessage(model, 8, opset);
-  }
-  return finish(model);
-}
-
-function graphProto(graph: Graph, external: ExternalParameters): ProtoWriter {
-  const proto = protoWriter();
-  for (const node of graph.nodes) writeMessage(proto, 1, nodeProto(node));
-  writeString(proto, 2, 'coregain');
-  for (const constant of graph.constants) {
-    const tensor = tensorProto(constant);
-    const { buffer, byteOffset, byteLength } = constant.data;
-    writeBytes(tensor, 9, new Uint8Array(buffer, byteOffset, byteLength));
-    writeMessage(proto, 5, tensor);
-  }
-  for (const parameter of graph.parameters) {
-    const tensor = tensorProto(parameter);
+  return modelProto(graph, (tensor, parameter) => {
     const { offset, length } = external.offsets.get(parameter.name)!;
     for (const [key, value] of Object.entries({ location: external.file, offset, length })) {
       const entry = protoWriter();
@@ -56,11 +34,53 @@ function graphProto(graph: Graph, external: ExternalParameters): ProtoWriter {
       writeMessage(tensor, 13, entry);
     }
     writeInt(tensor, 14, 1); // data_location = EXTERNAL
+  });
+}
+
+/** The model with its parameters inside, under 2 GB; `data` are whole checkpoint tensors by name. */
+export function serializeInline(graph: Graph, data: ReadonlyMap<string, Float32Array>): Uint8Array {
+  return modelProto(graph, (tensor, parameter) => {
+    writeBytes(tensor, 9, bytesOf(extractParameter(parameter, data.get(parameter.tensor)!)));
+  });
+}
+
+function modelProto(graph: Graph, store: (tensor: ProtoWriter, parameter: Parameter) => void): Uint8Array {
+  const model = protoWriter();
+  writeInt(model, 1, IR_VERSION);
+  writeString(model, 2, 'coregain');
+  writeMessage(model, 7, graphProto(graph, store));
+  const domains = new Set(graph.nodes.map(({ domain }) => domain));
+  for (const [domain, version] of [['', OPSET] as const, ['com.microsoft', 1] as const]) {
+    if (domain && !domains.has(domain)) continue;
+    const opset = protoWriter();
+    writeString(opset, 1, domain);
+    writeInt(opset, 2, version);
+    writeMessage(model, 8, opset);
+  }
+  return finish(model);
+}
+
+function graphProto(graph: Graph, store: (tensor: ProtoWriter, parameter: Parameter) => void): ProtoWriter {
+  const proto = protoWriter();
+  for (const node of graph.nodes) writeMessage(proto, 1, nodeProto(node));
+  writeString(proto, 2, 'coregain');
+  for (const constant of graph.constants) {
+    const tensor = tensorProto(constant);
+    writeBytes(tensor, 9, bytesOf(constant.data));
+    writeMessage(proto, 5, tensor);
+  }
+  for (const parameter of graph.parameters) {
+    const tensor = tensorProto(parameter);
+    store(tensor, parameter);
     writeMessage(proto, 5, tensor);
   }
   for (const input of graph.inputs) writeMessage(proto, 11, valueInfoProto(input));
   for (const output of graph.outputs) writeMessage(proto, 12, valueInfoProto(output));
   return proto;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | BigInt64Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function nodeProto(node: Node): ProtoWriter {

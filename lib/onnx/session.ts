@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
-import { ModelError } from '../errors.js';
-import { Flag, type Reply, type Request, type SessionTensor, type WorkerOptions } from './messages.js';
+import type { SessionTensor } from './messages.js';
+import { startThread } from './thread.js';
+import type { SessionRun, SessionSetup } from './worker.js';
 
 export type { SessionTensor } from './messages.js';
 
@@ -29,108 +29,17 @@ export interface OnnxSession {
   close(): Promise<void>;
 }
 
-/** Flags of the sessions that are open. */
-const open = new Set<Int32Array>();
-const LONGEST_WAIT_MS = 30_000;
-
-// Ending a thread that is inside ONNX Runtime aborts the whole process, so an exit waits until each has come out.
-process.on('exit', () => {
-  for (const flags of open) Atomics.store(flags, Flag.stop, 1);
-  for (const flags of open) Atomics.wait(flags, Flag.busy, 1, LONGEST_WAIT_MS);
-});
-
-interface Waiting {
-  resolve(outputs: Record<string, SessionTensor>): void;
-  reject(error: Error): void;
-}
-
 /**
  * Loads the model file in a new thread. ModelError `ERR_ONNX_LOAD` when ONNX Runtime refuses it,
  * `ERR_CUDA_UNAVAILABLE` when `device` is `cuda` and CUDA does not load.
  */
 export async function openSession(modelPath: string, options: SessionOptions = {}): Promise<OnnxSession> {
   const { threads = 0, device = 'auto' } = options;
-  const flags = new Int32Array(new SharedArrayBuffer(8));
-  const workerData: WorkerOptions = { modelPath, threads: threads || availableParallelism(), device, flags };
-  const worker = new Worker(new URL('./worker.js', import.meta.url), {
-    workerData,
-    // Flags of the main program, such as --input-type of `node -e`, are errors for a thread that runs a file.
-    execArgv: [],
-  });
-  open.add(flags);
-  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve())).finally(() => open.delete(flags));
-  const waiting = new Map<number, Waiting>();
-  let closing: Promise<void> | undefined;
-
-  const fail = (error: ModelError) => {
-    for (const { reject } of waiting.values()) reject(error);
-    waiting.clear();
-  };
-  const send = (request: Request, transfer: ArrayBuffer[] = []) => worker.postMessage(request, transfer);
-
-  const opened = new Promise<'cpu' | 'cuda'>((resolve, reject) => {
-    const stop = (code: string, message: string, cause?: unknown) => {
-      const error = new ModelError(code, message, { cause });
-      reject(error);
-      fail(error);
-    };
-    worker.on('message', (reply: Reply) => {
-      switch (reply.type) {
-        case 'opened':
-          return resolve(reply.provider);
-        case 'refused':
-          return stop(reply.code, refusal(reply.code, reply.message));
-        case 'result':
-          waiting.get(reply.id)?.resolve(reply.outputs);
-          break;
-        case 'failed':
-          waiting
-            .get(reply.id)
-            ?.reject(new ModelError('ERR_ONNX_RUN', `ONNX Runtime could not run the model: ${reply.message}`));
-      }
-      waiting.delete(reply.id);
-      if (waiting.size === 0) worker.unref();
-    });
-    worker.on('error', (cause) =>
-      stop('ERR_ONNX_WORKER', `The thread of ONNX Runtime failed: ${cause.message}`, cause),
-    );
-    worker.on('exit', () => stop('ERR_ONNX_CLOSED', 'The session was closed.'));
-  });
-
-  let provider: 'cpu' | 'cuda';
-  try {
-    provider = await opened;
-  } catch (error) {
-    await exited;
-    throw error;
-  }
-  worker.unref();
-
-  let nextId = 0;
+  const setup: SessionSetup = { modelPath, threads: threads || availableParallelism(), device };
+  const thread = await startThread<'cpu' | 'cuda'>(new URL('./worker.js', import.meta.url), setup);
   return {
-    provider,
-    run(feeds, outputs, transfer) {
-      if (closing) return Promise.reject(new ModelError('ERR_ONNX_CLOSED', 'The session is closed.'));
-      const id = nextId++;
-      return new Promise((resolve, reject) => {
-        send({ type: 'run', id, feeds, outputs }, transfer);
-        waiting.set(id, { resolve, reject });
-        worker.ref();
-      });
-    },
-    async close() {
-      if (!closing) {
-        worker.ref();
-        send({ type: 'close' });
-        closing = exited;
-      }
-      await closing;
-    },
+    provider: thread.opened,
+    run: (feeds, outputs, transfer) => thread.call('run', { feeds, outputs } satisfies SessionRun, transfer),
+    close: thread.close,
   };
-}
-
-function refusal(code: string, message: string): string {
-  return code === 'ERR_CUDA_UNAVAILABLE'
-    ? `CUDA cannot be used: ${message}. Install ONNX Runtime's CUDA libraries with \`npm run install:cuda\`, or use the CPU.`
-    : `ONNX Runtime could not load the model: ${message}`;
 }

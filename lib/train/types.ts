@@ -6,19 +6,23 @@ export interface TrainingSample {
   rgb?: Float32Array;
   /** int32 labels [S / stride, S / stride]; absent where the encoder has no semseg. */
   semseg?: Int32Array;
-  /** float32 [S, S], in the unit of the recipe (`DepthScale`); 0 where unknown. Absent for classification. */
+  /** float32 [S, S], in metres; 0 where unknown. Absent for classification. */
   depth?: Float32Array;
   /** float32 [S, S], 1 where `depth` counts, else 0. */
   valid?: Float32Array;
-  /** Class of the scene, for classification. */
-  label?: number;
 }
 
 /** Samples that can be read in any order, from files: never all in memory. Close it when done. */
 export interface SampleSource {
-  /** Number of samples. */
-  readonly size: number;
-  /** Reads sample `row`. `view` 0 is the sample as it is (resized only); view v > 0 is augmented, the same for equal (seed, row, v). */
+  /** Number of samples: those of the data set, in its order. */
+  readonly rows: number;
+  /** Views of each sample; Infinity where every pass over the data may see others. */
+  readonly views: number;
+  /** Hex sha256 over everything that the samples and their views depend on. */
+  readonly identity: string;
+  /** sha256 over everything that `read(row, view)` depends on. */
+  key(row: number, view: number): Buffer;
+  /** View 0 is the sample as it is (resized only); view v > 0 is augmented, the same for equal (seed, row, v). */
   read(row: number, view: number): Promise<TrainingSample>;
   close(): Promise<void>;
 }
@@ -27,3 +31,10 @@ export interface SampleSource {
 export type Batch = Readonly<
   Record<string, { readonly data: Float32Array | Int32Array; readonly dims: readonly number[] }>
 >;
+
+/** Samples that a model is trained or validated on. */
+export interface TrainingData {
+  readonly samples: number;
+  /** The mini-batch of these places, 0..samples - 1, in pass `epoch` over the data. Its buffers belong to the caller. */
+  batch(places: Int32Array, epoch: number): Promise<Batch>;
+}

@@ -85,3 +85,20 @@ function halfToNumber(bits: number): number {
   if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
+
+/** Rounds to the nearest IEEE 754 binary16, ties to even; beyond 65,504 to infinity. */
+export function toHalf(values: Float32Array): Uint16Array<ArrayBuffer> {
+  return Uint16Array.from(values, (value) => {
+    const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+    const size = Math.abs(value);
+    if (Number.isNaN(value)) return 0x7e00;
+    if (size === Number.POSITIVE_INFINITY) return sign | 0x7c00;
+    // Multiples of 2^-24 below the smallest normal number, of 2^(e - 10) above it.
+    const exponent = Math.max(-14, Math.floor(Math.log2(size)));
+    const unit = 2 ** (exponent - 10);
+    const steps = size / unit;
+    const rounded = Math.floor(steps) + (steps % 1 > 0.5 || (steps % 1 === 0.5 && Math.floor(steps) % 2 === 1) ? 1 : 0);
+    const bits = (exponent + 14) * 1024 + rounded;
+    return sign | (size === 0 ? 0 : Math.min(bits, 0x7c00));
+  });
+}

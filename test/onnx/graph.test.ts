@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
-import { addInput, addParameter, createGraph, integers, within } from '#lib/onnx/graph.js';
+import { addInput, createGraph, integers, within } from '#lib/onnx/graph.js';
 import { add } from '#lib/onnx/ops/arithmetic.js';
 import { multiHeadAttention } from '#lib/onnx/ops/attention.js';
 import { patchConvolution } from '#lib/onnx/ops/convolution.js';
 import { concat, flattenImage, gather, padEnd, transpose } from '#lib/onnx/ops/layout.js';
 import { matmul } from '#lib/onnx/ops/linear.js';
 import { layerNorm } from '#lib/onnx/ops/normalization.js';
+import { addParameter } from '#lib/onnx/parameters.js';
 
 test('shapes follow from the operators, also through sizes known only by name', () => {
   const graph = createGraph();

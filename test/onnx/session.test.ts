@@ -3,11 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { addInput, addOutput, addParameter, createGraph, type Graph } from '#lib/onnx/graph.js';
+import { addInput, addOutput, createGraph, type Graph } from '#lib/onnx/graph.js';
 import { createModelFolder } from '#lib/onnx/modelFolder.js';
 import { gelu } from '#lib/onnx/ops/activation.js';
 import { add } from '#lib/onnx/ops/arithmetic.js';
 import { matmul } from '#lib/onnx/ops/linear.js';
+import { addParameter } from '#lib/onnx/parameters.js';
 import { openSession } from '#lib/onnx/session.js';
 import { largestDifference } from '../models/golden.js';
 

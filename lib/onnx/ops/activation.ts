@@ -1,6 +1,41 @@
-import { addNode, type Graph, type Value } from '../graph.js';
+import { addNode, type Graph, scalar, type Value } from '../graph.js';
+import { add, exponential, less, multiply, scale } from './arithmetic.js';
 
-/** x/2 (1 + erf(x / sqrt 2)), not its tanh approximation. One fused kernel on every provider; ONNX has it only since opset 20. */
+/** max(x, 0); the gradient at 0 is 0. */
+export function relu(graph: Graph, x: Value): Value {
+  const y: Value = addNode(graph, {
+    op: 'Relu',
+    inputs: [x],
+    shape: x.shape,
+    gradient: (outer) => {
+      // Times 0 or 1: ONNX Runtime's Where takes three times as long.
+      const FLOAT = 1;
+      const mask = less(graph, scalar(graph, 0), y);
+      const factor = addNode(graph, { op: 'Cast', inputs: [mask], attributes: { to: FLOAT }, shape: y.shape });
+      return [multiply(graph, outer, factor)];
+    },
+  });
+  return y;
+}
+
+/**
+ * x cdf(x) = x/2 (1 + erf(x / sqrt 2)), not its tanh approximation. One fused kernel of ONNX Runtime where the graph may
+ * have it; ONNX has it only since opset 20. Gradient: cdf(x) + x pdf(x).
+ */
 export function gelu(graph: Graph, x: Value): Value {
-  return addNode(graph, { op: 'Gelu', domain: 'com.microsoft', inputs: [x], shape: x.shape });
+  const gradient = (outer: Value) => {
+    const density = scale(
+      graph,
+      exponential(graph, scale(graph, multiply(graph, x, x), -0.5)),
+      1 / Math.sqrt(2 * Math.PI),
+    );
+    return [multiply(graph, outer, add(graph, normalCdf(graph, x), multiply(graph, x, density)))];
+  };
+  if (!graph.fused) return multiply(graph, x, normalCdf(graph, x));
+  return addNode(graph, { op: 'Gelu', domain: 'com.microsoft', inputs: [x], shape: x.shape, gradient });
+}
+
+function normalCdf(graph: Graph, x: Value): Value {
+  const erf = addNode(graph, { op: 'Erf', inputs: [scale(graph, x, Math.SQRT1_2)], shape: x.shape });
+  return scale(graph, add(graph, erf, scalar(graph, 1)), 0.5);
 }

@@ -1,16 +1,220 @@
-import { addNode, type Dim, type Graph, shapeError, type Value } from '../graph.js';
+/**
+ * Convolutions and their gradients, by the standard operators that every provider has kernels for:
+ *
+ *     with regard to x   stride 1: the convolution of the outer gradient by the turned filters; else the transposed one
+ *     with regard to w   for each tap (i, j) of the filter, outer . (x shifted by i, j)', one matrix product
+ */
+import { addNode, type Dim, fixedShape, type Graph, integers, shapeError, type Value } from '../graph.js';
+import { concat, reshape, swapLast, transpose } from './layout.js';
+import { matmul } from './linear.js';
+import { sumTo } from './reduce.js';
+
+export interface ConvolutionOptions {
+  /** 1 if not given. */
+  readonly stride?: number;
+  /** Zeros on each side, 0 if not given. */
+  readonly pad?: number;
+}
+
+type Sizes = readonly [number, number, number, number];
 
 /** Convolution of x [B, C, H, W] by w [D, C, k, k] with stride k: cuts the image into patches, [B, D, H/k, W/k]. */
 export function patchConvolution(graph: Graph, x: Value, w: Value, bias: Value): Value {
+  return convolution(graph, x, w, bias, { stride: w.shape[2] as number });
+}
+
+/** x [B, C, H, W] by the filters w [D, C, k, k], bias [D]: [B, D, (H + 2 pad - k) / stride + 1, ...]. */
+export function convolution(
+  graph: Graph,
+  x: Value,
+  w: Value,
+  bias: Value | undefined,
+  { stride = 1, pad = 0 }: ConvolutionOptions = {},
+): Value {
   const [filters, channels, side] = w.shape;
-  if (x.shape.length !== 4 || x.shape[1] !== channels || bias.shape[0] !== filters || typeof side !== 'number') {
-    throw shapeError(graph, 'Conv', 'the channels of image, filters and bias must be equal', x, w, bias);
+  const fits = x.shape[1] === channels && (!bias || bias.shape[0] === filters);
+  if (x.shape.length !== 4 || !fits || typeof side !== 'number') {
+    throw shapeError(
+      graph,
+      'Conv',
+      'the channels of image, filters and bias must be equal',
+      x,
+      w,
+      ...(bias ? [bias] : []),
+    );
   }
-  const patches = (size: Dim): Dim => (typeof size === 'string' ? `${size}/${side}` : size / side);
+  const after = (size: Dim): Dim =>
+    typeof size === 'string' ? `${size}/${stride}` : Math.floor((size + 2 * pad - side) / stride) + 1;
   return addNode(graph, {
     op: 'Conv',
     inputs: [x, w, bias],
-    attributes: { kernel_shape: [side, side], strides: [side, side] },
-    shape: [x.shape[0]!, filters!, patches(x.shape[2]!), patches(x.shape[3]!)],
+    attributes: { kernel_shape: [side, side], strides: [stride, stride], pads: [pad, pad, pad, pad] },
+    shape: [x.shape[0]!, filters!, after(x.shape[2]!), after(x.shape[3]!)],
+    gradient: (outer, [ofX, ofW, ofBias]) => [
+      ofX ? gradientOfImage(graph, outer, w, fixedShape(graph, 'Conv', x) as unknown as Sizes, stride, pad) : undefined,
+      ofW ? gradientOfFilters(graph, x, outer, side, stride, pad) : undefined,
+      ofBias ? gradientOfBias(graph, outer) : undefined,
+    ],
   });
+}
+
+/** The transposed convolution of x [B, C, H, W] by w [C, D, k, k] with stride k and no padding: [B, D, k H, k W]. */
+export function patchDeconvolution(graph: Graph, x: Value, w: Value, bias: Value): Value {
+  const [batch, channels, rows, cols] = fixedShape(graph, 'ConvTranspose', x) as unknown as Sizes;
+  const [inputs, filters, side] = fixedShape(graph, 'ConvTranspose', w) as unknown as Sizes;
+  if (channels !== inputs || bias.shape[0] !== filters) {
+    throw shapeError(graph, 'ConvTranspose', 'the channels of image, filters and bias must be equal', x, w, bias);
+  }
+  return addNode(graph, {
+    op: 'ConvTranspose',
+    inputs: [x, w, bias],
+    attributes: { kernel_shape: [side, side], strides: [side, side] },
+    shape: [batch, filters, rows * side, cols * side],
+    gradient: (outer, [ofX, ofW, ofBias]) => [
+      ofX ? convolution(graph, outer, w, undefined, { stride: side }) : undefined,
+      ofW ? gradientOfFilters(graph, outer, x, side, side, 0) : undefined,
+      ofBias ? gradientOfBias(graph, outer) : undefined,
+    ],
+  });
+}
+
+/** Each channel of x [B, C, H, W] by its own filter, w [C, 1, k, k], k odd, with the size kept: ConvNeXt's depthwise one. */
+export function depthwiseConvolution(graph: Graph, x: Value, w: Value, bias: Value): Value {
+  const [, channels] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
+  const [filters, one, side] = fixedShape(graph, 'Conv', w) as unknown as Sizes;
+  if (filters !== channels || one !== 1 || side % 2 === 0) {
+    throw shapeError(graph, 'Conv', 'each channel needs one filter of an odd side', x, w, bias);
+  }
+  const pad = (side - 1) / 2;
+  const node = (image: Value, filter: Value, with_: Value | undefined) => ({
+    op: 'Conv',
+    inputs: [image, filter, with_],
+    attributes: { kernel_shape: [side, side], pads: [pad, pad, pad, pad], group: channels },
+    shape: x.shape,
+  });
+  return addNode(graph, {
+    ...node(x, w, bias),
+    gradient: (outer, [ofX, ofW, ofBias]) => {
+      const taps: Value[] = [];
+      for (let tap = 0; ofW && tap < side * side; tap++) {
+        const image = shifted(graph, x, Math.floor(tap / side) - pad, (tap % side) - pad);
+        const product = addNode(graph, { op: 'Mul', inputs: [outer, image], shape: x.shape });
+        taps.push(sumTo(graph, product, [channels, 1, 1]));
+      }
+      return [
+        ofX ? addNode(graph, node(outer, turned(graph, w), undefined)) : undefined,
+        ofW ? reshape(graph, concat(graph, taps, 1), [channels, 1, side, side]) : undefined,
+        ofBias ? gradientOfBias(graph, outer) : undefined,
+      ];
+    },
+  });
+}
+
+function gradientOfBias(graph: Graph, outer: Value): Value {
+  const attributes = { keepdims: 0 };
+  const axes = integers(graph, [0, 2, 3]);
+  return addNode(graph, { op: 'ReduceSum', inputs: [outer, axes], attributes, shape: [outer.shape[1]!] });
+}
+
+function gradientOfImage(graph: Graph, outer: Value, w: Value, image: Sizes, stride: number, pad: number): Value {
+  const [filters, channels, side] = fixedShape(graph, 'Conv', w) as unknown as Sizes;
+  const [batch, , rows, cols] = fixedShape(graph, 'Conv', outer) as unknown as Sizes;
+  if (side === 1 && stride === 1) {
+    const matrix = reshape(graph, w, [filters, channels]);
+    const product = matmul(graph, swapLast(graph, matrix), reshape(graph, outer, [batch, filters, rows * cols]));
+    return reshape(graph, product, image);
+  }
+  if (stride === 1) {
+    return convolution(graph, outer, turned(graph, transpose(graph, w, [1, 0, 2, 3])), undefined, {
+      pad: side - 1 - pad,
+    });
+  }
+  const missing = (size: number, after: number) => size - ((after - 1) * stride - 2 * pad + side);
+  return addNode(graph, {
+    op: 'ConvTranspose',
+    inputs: [outer, w],
+    attributes: {
+      kernel_shape: [side, side],
+      strides: [stride, stride],
+      pads: [pad, pad, pad, pad],
+      output_padding: [missing(image[2], rows), missing(image[3], cols)],
+    },
+    shape: image,
+  });
+}
+
+/** Filters with rows and columns reversed. */
+function turned(graph: Graph, w: Value): Value {
+  const ends = integers(graph, [-(2 ** 31), -(2 ** 31)]);
+  const minus = integers(graph, [-1, -1]);
+  return addNode(graph, { op: 'Slice', inputs: [w, minus, ends, integers(graph, [2, 3]), minus], shape: w.shape });
+}
+
+/**
+ * [D, C, side, side] from x [B, C, H, W] and outer [B, D, rows, cols]: for tap (i, j), sum over places of outer times x
+ * shifted by the tap. Where the size is kept, x is shifted along the columns and outer, the other way, along the rows, so
+ * that k^2 products need only 2 (k - 1) shifted copies.
+ */
+function gradientOfFilters(graph: Graph, x: Value, outer: Value, side: number, stride: number, pad: number): Value {
+  const [batch, channels, height] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
+  const [, filters, rows, cols] = fixedShape(graph, 'Conv', outer) as unknown as Sizes;
+  if (side === stride && pad === 0 && side > 1) return gradientOfPatches(graph, x, outer, side);
+  const places = rows * cols;
+  const flat = (value: Value, depth: number) => reshape(graph, value, [batch, depth, places]);
+  const taps: Value[] = [];
+  const offsets = Array.from({ length: side }, (_, i) => i);
+  const product = (left: Value, right: Value) =>
+    taps.push(
+      sumTo(graph, matmul(graph, flat(left, filters), swapLast(graph, flat(right, channels))), [filters, channels]),
+    );
+  if (stride === 1 && rows === height) {
+    const images = offsets.map((j) => shifted(graph, x, 0, j - pad));
+    const slopes = offsets.map((i) => shifted(graph, outer, pad - i, 0));
+    for (const slope of slopes) for (const image of images) product(slope, image);
+  } else {
+    const padded = pad === 0 ? x : padAxes(graph, x, [pad, pad], [pad, pad]);
+    for (const i of offsets) for (const j of offsets) product(outer, strided(graph, padded, i, j, rows, cols, stride));
+  }
+  if (taps.length === 1) return reshape(graph, taps[0]!, [filters, channels, 1, 1]);
+  const stacked = concat(
+    graph,
+    taps.map((tap) => reshape(graph, tap, [1, filters, channels])),
+    0,
+  );
+  return reshape(graph, transpose(graph, stacked, [1, 2, 0]), [filters, channels, side, side]);
+}
+
+/** y[r, c] = x[r + down, c + right], 0 where that is outside. A negative pad crops. */
+function shifted(graph: Graph, x: Value, down: number, right: number): Value {
+  if (down === 0 && right === 0) return x;
+  return padAxes(graph, x, [-down, -right], [down, right]);
+}
+
+/** Patches do not overlap: the image cut into patches is a permutation of it, and one product does all taps. */
+function gradientOfPatches(graph: Graph, x: Value, outer: Value, side: number): Value {
+  const [batch, channels] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
+  const [, filters, rows, cols] = fixedShape(graph, 'Conv', outer) as unknown as Sizes;
+  const cut = transpose(graph, reshape(graph, x, [batch, channels, rows, side, cols, side]), [0, 2, 4, 1, 3, 5]);
+  const patches = reshape(graph, cut, [batch * rows * cols, channels * side * side]);
+  const wide = transpose(graph, reshape(graph, outer, [batch, filters, rows * cols]), [1, 0, 2]);
+  const product = matmul(graph, reshape(graph, wide, [filters, batch * rows * cols]), patches);
+  return reshape(graph, product, [filters, channels, side, side]);
+}
+
+/** Every `stride`-th pixel from (top, left) on: [B, C, rows, cols]. */
+function strided(graph: Graph, x: Value, top: number, left: number, rows: number, cols: number, stride: number): Value {
+  const starts = integers(graph, [top, left]);
+  const ends = integers(graph, [top + (rows - 1) * stride + 1, left + (cols - 1) * stride + 1]);
+  return addNode(graph, {
+    op: 'Slice',
+    inputs: [x, starts, ends, integers(graph, [2, 3]), integers(graph, [stride, stride])],
+    shape: [x.shape[0]!, x.shape[1]!, rows, cols],
+  });
+}
+
+/** Zeros before and after the two image axes. */
+function padAxes(graph: Graph, x: Value, before: readonly [number, number], after: readonly [number, number]): Value {
+  const [batch, channels, rows, cols] = fixedShape(graph, 'Pad', x) as unknown as Sizes;
+  const shape = [batch, channels, rows + before[0] + after[0], cols + before[1] + after[1]];
+  return addNode(graph, { op: 'Pad', inputs: [x, integers(graph, [0, 0, ...before, 0, 0, ...after])], shape });
 }

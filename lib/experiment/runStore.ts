@@ -1,0 +1,60 @@
+/** Finished runs on disk, by the hash of everything that they depend on. */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomically } from '../files.js';
+import type { CurvePoint } from './types.js';
+
+/** What a training run measured; whose arm it belongs to is not part of it, so arms that choose the same rows share it. */
+export interface Measured {
+  readonly key: string;
+  readonly samples: number;
+  readonly steps: number;
+  readonly seconds: number;
+  readonly curve: readonly CurvePoint[];
+  readonly best: number;
+  readonly perImage: readonly number[];
+  readonly poolLoss?: number | undefined;
+}
+
+export interface RunStore {
+  /** Folder of one run. */
+  folderOf(key: string): string;
+  /** The finished run, or undefined where there is none or its record is damaged. */
+  find(key: string): Promise<Measured | undefined>;
+  put(run: Measured): Promise<void>;
+}
+
+/** Runs in `<folder>/<key>/run.json`. */
+export function openRunStore(folder: string): RunStore {
+  const folderOf = (key: string) => join(folder, key.slice(0, 32));
+  return {
+    folderOf,
+    async find(key) {
+      const text = await readFile(join(folderOf(key), 'run.json'), 'utf8').catch(() => undefined);
+      if (text === undefined) return undefined;
+      try {
+        const run = JSON.parse(text) as Measured;
+        return run.key === key && run.curve.length > 0 ? run : undefined;
+      } catch {
+        return undefined; // Computed anew.
+      }
+    },
+    async put(run) {
+      await mkdir(folderOf(run.key), { recursive: true });
+      await writeFileAtomically(join(folderOf(run.key), 'run.json'), `${JSON.stringify(run)}\n`);
+    },
+  };
+}
+
+/** sha256 of a JSON value; the order of keys does not matter. */
+export function keyOf(value: unknown): string {
+  return createHash('sha256').update(canonical(value)).digest('hex');
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical)}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+  return `{${entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => `${JSON.stringify(key)}:${canonical(item)}`)}}`;
+}

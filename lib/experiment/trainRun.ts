@@ -1,0 +1,89 @@
+/** One training run of the grid. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeNpy } from '../formats/npy.js';
+import type { JobOptions } from '../progress.js';
+import { train } from '../train/train.js';
+import type { ExperimentConfig } from './config.js';
+import { firstWeights } from './model.js';
+import type { Draw } from './openDraw.js';
+import { keyOf, type Measured, type RunStore } from './runStore.js';
+
+/** What a run depends on beside the draw and the training options. */
+export interface RunSpec {
+  /** Rows of the pool, ascending. */
+  readonly rows: Int32Array;
+  readonly steps: number;
+  readonly trainSeed: number;
+}
+
+/** sha256 of everything that decides the result of a run. */
+export function runKey(config: ExperimentConfig, draw: Draw, { rows, steps, trainSeed }: RunSpec): string {
+  const { batch, evaluations, average, ...training } = config.training;
+  const subset =
+    rows.length === draw.pool.samples.length ? 'all' : Array.from(rows, (row) => draw.pool.samples[row]!.id);
+  const { identity, model } = draw;
+  return keyOf({ identity, model, training, batch, evaluations, average, subset, steps, trainSeed });
+}
+
+/** Trains, unless the store has the run already, and stores it. */
+export async function trainRun(
+  config: ExperimentConfig,
+  draw: Draw,
+  spec: RunSpec,
+  store: RunStore,
+  encoderWeight: (name: string) => Promise<Float32Array>,
+  options: JobOptions & { threads: number; keepPredictions: boolean },
+): Promise<Measured> {
+  const key = runKey(config, draw, spec);
+  const known = await store.find(key);
+  if (known) return known;
+  const { rows, steps, trainSeed } = spec;
+  const { training, seeds, encoder } = config;
+  const folder = store.folderOf(key);
+  await mkdir(folder, { recursive: true });
+  const seed = seeds.first + trainSeed;
+  const {
+    predictions,
+    weights: _,
+    ...result
+  } = await train({
+    model: draw.model,
+    weights: firstWeights(draw.model, seed, encoderWeight),
+    data: draw.trainOn(rows),
+    validation: draw.validateOn,
+    optimizer: {
+      kind: training.optimizer,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      weightDecay: training.weightDecay,
+      layerDecay: training.layerDecay,
+    },
+    schedule: {
+      learningRate: training.learningRate,
+      shape: training.schedule,
+      warmupSteps: Math.floor(training.warmup * steps),
+    },
+    steps,
+    batch: training.batch,
+    seed,
+    evaluations: Math.min(training.evaluations, steps),
+    average: training.average,
+    folder,
+    threads: options.threads,
+    device: encoder.device,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  });
+  if (options.keepPredictions && config.task === 'depth') {
+    const side = draw.model.encoder.image;
+    await writeNpy(join(folder, 'predictions.npy'), {
+      data: predictions,
+      shape: [predictions.length / side ** 2, side, side],
+    });
+  }
+  const measured: Measured = { key, samples: rows.length, steps, ...result };
+  await store.put(measured);
+  return measured;
+}
