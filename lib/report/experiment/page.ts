@@ -48,11 +48,11 @@ function retentionTable(group: readonly Comparison[]): Html {
   const bounds = group.flatMap(({ change }) => [change.low, change.high, change.mean]).filter(Number.isFinite);
   const reach = bounds.reduce((most, bound) => Math.max(most, Math.abs(bound)), 0) || 1;
   return html`<h3>${conditions(group[0]!)}</h3><div class="scroll"><table>
-${headings(['arm', 'metric', 'retention', 'change vs random', '', 'over images', 'gap closure', 'p (Holm)', 'detectable', 'verdict'])}
+${headings(['arm', 'verdict', 'metric', 'retention', 'change vs random', '', 'over images', 'gap closure', 'p (Holm)', 'detectable'])}
 <tbody>${group.map(
     (
       row,
-    ) => html`<tr><th scope="row">${row.arm}</th><td>${row.metric} ${interval(row.value, formatValue)}</td><td>${interval(row.retention)}</td><td>${interval(row.change)}</td><td>${whisker(row, reach)}</td><td>${interval(row.changeOverImages)}</td><td>${interval(row.gapClosure)}</td><td>${Number.isFinite(row.pHolm) ? row.pHolm.toFixed(3) : '–'}</td><td>${percent(row.detectable)}</td><td>${row.verdict}</td></tr>
+    ) => html`<tr><th scope="row">${row.arm}</th><td>${row.verdict}</td><td>${row.metric} ${interval(row.value, formatValue)}</td><td>${interval(row.retention)}</td><td>${interval(row.change)}</td><td>${whisker(row, reach)}</td><td>${interval(row.changeOverImages)}</td><td>${interval(row.gapClosure)}</td><td>${Number.isFinite(row.pHolm) ? row.pHolm.toFixed(3) : '–'}</td><td>${percent(row.detectable)}</td></tr>
 `,
   )}</tbody></table></div>`;
 }
