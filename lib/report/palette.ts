@@ -22,7 +22,8 @@ const VISIBLE = { light: [0, 0.76], dark: [0.34, 1] } as const;
 /** As many legend entries and colours as one can still tell apart; beyond it neighbouring bins share one. */
 const MAX_COLOURS = 20;
 
-function plasma(t: number): Rgb {
+/** plasma at `t` in 0..1. */
+export function plasma(t: number): Rgb {
   const position = t * (PLASMA.length - 1);
   const low = Math.min(Math.floor(position), PLASMA.length - 2);
   const mix = (channel: 0 | 1 | 2) =>

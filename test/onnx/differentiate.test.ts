@@ -1,0 +1,158 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { expect, test } from 'vitest';
+import { differentiate } from '#lib/onnx/differentiate.js';
+import { addInput, addNode, addOutput, createGraph, type Graph, scalar, type Value } from '#lib/onnx/graph.js';
+import { gelu, relu } from '#lib/onnx/ops/activation.js';
+import {
+  absolute,
+  add,
+  choose,
+  divide,
+  exponential,
+  less,
+  logarithm,
+  multiply,
+  subtract,
+} from '#lib/onnx/ops/arithmetic.js';
+import { concat, reshape, slice, transpose } from '#lib/onnx/ops/layout.js';
+import { matmul } from '#lib/onnx/ops/linear.js';
+import { logSoftmax, softmax } from '#lib/onnx/ops/normalization.js';
+import { reduceMean, reduceSum } from '#lib/onnx/ops/reduce.js';
+import { serializeInline } from '#lib/onnx/serialize.js';
+
+const sumAll = (graph: Graph, x: Value) =>
+  reduceSum(
+    graph,
+    x,
+    x.shape.map((_, i) => i),
+  );
+
+/** Loss and gradients of `build` at seeded inputs of these shapes. */
+async function evaluate(shapes: readonly (readonly number[])[], build: (graph: Graph, ...inputs: Value[]) => Value) {
+  const graph = createGraph();
+  const inputs = shapes.map((shape, i) => addInput(graph, `x${i}`, 'float32', shape));
+  const y = build(graph, ...inputs);
+  // Every element counts differently, so that a gradient at the wrong place shows.
+  const size = (y.shape as number[]).reduce((product, dim) => product * dim, 1);
+  const weights = addInput(graph, 'weights', 'float32', y.shape as number[]);
+  const loss = sumAll(graph, multiply(graph, y, weights));
+  addOutput(graph, 'loss', loss);
+  differentiate(graph, loss, inputs).forEach((gradient, i) => {
+    addOutput(graph, `d${i}`, gradient!);
+  });
+  const session = await InferenceSession.create(serializeInline(graph, new Map()), { logSeverityLevel: 3 });
+  const fill = (count: number, seed: number) =>
+    Float32Array.from({ length: count }, (_, i) => Math.sin(7.3 * i + seed) + 0.05);
+  const values = shapes.map((shape, i) =>
+    fill(
+      shape.reduce((product, dim) => product * dim, 1),
+      i,
+    ),
+  );
+  const run = async (at: readonly Float32Array[]) => {
+    const feeds = Object.fromEntries(at.map((data, i) => [`x${i}`, new Tensor('float32', data, shapes[i]!)]));
+    return session.run({ ...feeds, weights: new Tensor('float32', fill(size, 99), y.shape as number[]) });
+  };
+  return { values, run, session };
+}
+
+test.each<[string, number[][], (graph: Graph, ...inputs: Value[]) => Value]>([
+  [
+    'sum, broadcast',
+    [
+      [2, 3, 4],
+      [3, 1],
+    ],
+    (g, a, b) => add(g, a!, b!),
+  ],
+  ['difference, broadcast', [[4], [2, 3, 4]], (g, a, b) => subtract(g, a!, b!)],
+  [
+    'product, broadcast',
+    [
+      [2, 1, 4],
+      [3, 1],
+    ],
+    (g, a, b) => multiply(g, a!, b!),
+  ],
+  ['quotient, broadcast', [[2, 3], [3]], (g, a, b) => divide(g, a!, add(g, multiply(g, b!, b!), scalar(g, 1)))],
+  ['absolute value', [[5, 3]], (g, a) => absolute(g, a!)],
+  ['exponential', [[7]], (g, a) => exponential(g, a!)],
+  ['logarithm', [[7]], (g, a) => logarithm(g, add(g, multiply(g, a!, a!), scalar(g, 1)))],
+  ['choice', [[4, 3], [3]], (g, a, b) => choose(g, less(g, a!, scalar(g, 0.2)), multiply(g, a!, a!), b!)],
+  ['relu', [[20]], (g, a) => relu(g, a!)],
+  ['gelu', [[20]], (g, a) => gelu(g, a!)],
+  ['softmax', [[3, 5]], (g, a) => softmax(g, a!)],
+  ['log softmax', [[3, 5]], (g, a) => logSoftmax(g, a!)],
+  ['mean', [[2, 3, 4]], (g, a) => reduceMean(g, a!, [0, 2])],
+  [
+    'matrix product with a shared right side',
+    [
+      [2, 3, 4],
+      [4, 5],
+    ],
+    (g, a, b) => matmul(g, a!, b!),
+  ],
+  [
+    'matrix product with a shared left side',
+    [
+      [3, 4],
+      [2, 4, 5],
+    ],
+    (g, a, b) => matmul(g, a!, b!),
+  ],
+  [
+    'batched matrix product',
+    [
+      [2, 1, 3, 4],
+      [2, 3, 4, 5],
+    ],
+    (g, a, b) => matmul(g, a!, b!),
+  ],
+  ['a value used twice', [[3, 3]], (g, a) => add(g, matmul(g, a!, transpose(g, a!, [1, 0])), a!)],
+  [
+    'cut, turned, joined, reshaped',
+    [
+      [2, 6, 3],
+      [2, 2, 3],
+    ],
+    (g, a, b) => reshape(g, transpose(g, concat(g, [slice(g, a!, 1, 1, 4), b!], 1), [2, 0, 1]), [3, 10]),
+  ],
+])('gradient of %s', async (_, shapes, build) => {
+  const { values, run, session } = await evaluate(shapes, build);
+  const at = await run(values);
+  const step = 1e-2;
+  for (const [i, value] of values.entries()) {
+    const gradient = at[`d${i}`]!.data as Float32Array;
+    expect(gradient).toHaveLength(value.length);
+    for (let j = 0; j < value.length; j++) {
+      const lossAt = async (by: number) => {
+        const moved = values.map((array, k) => (k === i ? array.map((x, m) => (m === j ? x + by : x)) : array));
+        return ((await run(moved)).loss!.data as Float32Array)[0]!;
+      };
+      const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
+      expect(Math.abs(gradient[j]! - slope), `input ${i}, element ${j}`).toBeLessThan(
+        2e-3 * Math.max(1, Math.abs(slope)),
+      );
+    }
+  }
+  await session.release();
+});
+
+test('what cannot be differentiated is named', () => {
+  const graph = createGraph();
+  const x = addInput(graph, 'x', 'float32', [2, 2]);
+  expect(() => differentiate(graph, x, [x])).toThrow(/\[2, 2\], but only one number can be differentiated/);
+  const odd = addNode(graph, { op: 'Floor', inputs: [x], shape: x.shape });
+  expect(() => differentiate(graph, sumAll(graph, odd), [x])).toThrow(/Node Floor_0 \(Floor\) has no gradient/);
+});
+
+test('a weight that the loss does not depend on has no gradient, and one behind a constant does not matter', () => {
+  const graph = createGraph();
+  const [x, unused] = [addInput(graph, 'x', 'float32', [3]), addInput(graph, 'y', 'float32', [3])];
+  // Not on the way from x to the loss, so that it has no gradient is no matter.
+  const rounded = addNode(graph, { op: 'Floor', inputs: [unused], shape: unused.shape });
+  const loss = sumAll(graph, multiply(graph, x, rounded));
+  const [dx, dy] = differentiate(graph, loss, [x, addInput(graph, 'z', 'float32', [1])]);
+  expect(dx!.shape).toEqual([3]);
+  expect(dy).toBeUndefined();
+});
