@@ -68,7 +68,7 @@ export {
   type ExperimentConfig,
   type ExperimentConfigInput,
 } from './experiment/config.js';
-export { type ExperimentOptions, experiment } from './experiment/experiment.js';
+export { type ExperimentPlan, planExperiment } from './experiment/plan.js';
 export type {
   Arm,
   Comparison,
@@ -90,6 +90,7 @@ export type { ReportFiles, ReportInput, RunFacts } from './report/types.js';
 export { checkConfig, demoConfig, type RunConfig, type RunConfigInput } from './config.js';
 export { type ConfigSource, readConfig } from './configFile.js';
 export { type RunOptions, type RunResult, run } from './run.js';
+export { type ExperimentResult, runExperiment } from './runExperiment.js';
 
 // Around it
 

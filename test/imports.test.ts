@@ -25,6 +25,7 @@ const PLACES = [
   'results.ts',
   'doctor.ts',
   'run.ts',
+  'runExperiment.ts',
   'bench',
   'index.ts',
   'cli',

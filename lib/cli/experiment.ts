@@ -2,10 +2,10 @@ import { relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { readConfig } from '../configFile.js';
 import { checkExperiment, demoExperiment } from '../experiment/config.js';
-import { experiment } from '../experiment/experiment.js';
 import { type ExperimentPlan, planExperiment } from '../experiment/plan.js';
-import type { Comparison, ExperimentSummary, Interval } from '../experiment/types.js';
+import { experimentTable } from '../report/experiment/table.js';
 import { formatCount, formatSeconds, plural } from '../report/numbers.js';
+import { runExperiment } from '../runExperiment.js';
 import { addCommand } from './command.js';
 import { integerFrom } from './options.js';
 
@@ -41,8 +41,11 @@ export function addExperiment(program: Command): void {
         const plan = await planExperiment(config);
         return { json: { out: config.out, ...plan }, lines: describePlan(plan, config.out) };
       }
-      const summary = await experiment(config, job);
-      return { json: summary, lines: describe(summary, config.out) };
+      const { summary, files } = await runExperiment(config, job);
+      return {
+        json: { out: config.out, files, ...summary },
+        lines: [...experimentTable(summary), '', nameOf(files.report)],
+      };
     },
   });
   command
@@ -63,43 +66,6 @@ function describePlan(plan: ExperimentPlan, out: string): string[] {
     `  memory  about ${size(plan.memoryBytes)}`,
     `  disk    about ${size(plan.diskBytes)} of tokens and embeddings`,
   ];
-}
-
-function describe({ comparisons, notes, runs, seconds }: ExperimentSummary, out: string): string[] {
-  const lines: string[] = [];
-  const last = comparisons.filter(({ at }) => at === 'last');
-  const width = Math.max(...last.map(({ arm }) => arm.length), 0);
-  const headed = new Set<string>();
-  for (const comparison of last) {
-    const { protocol, budget, metric, draws } = comparison;
-    const head = `${percent(budget)} of the data at ${protocol.replace('-', ' ')}: ${metric} after the last step, ${plural(draws, 'draw')}`;
-    if (!headed.has(head)) lines.push(...(headed.size > 0 ? [''] : []), head);
-    headed.add(head);
-    lines.push(`  ${comparison.arm.padEnd(width)}  ${verdictOf(comparison)}`);
-  }
-  return [
-    ...lines,
-    '',
-    `${plural(runs.length, 'result')} in ${formatSeconds(seconds)}`,
-    ...notes.map((note) => `  note: ${note}`),
-    '',
-    `  ${nameOf(out)}: experiment.json (best points and intervals over images too), runs.csv`,
-  ];
-}
-
-function verdictOf({ arm, retention, change, pHolm, verdict }: Comparison): string {
-  const kept = `keeps ${between(retention)}`;
-  if (arm === 'random') return kept;
-  return `${kept}  ${between(change, true)} to random  ${verdict} (p ${pHolm < 0.001 ? '< .001' : pHolm.toFixed(3)})`;
-}
-
-function between({ mean, low, high }: Interval, signed = false): string {
-  return `${percent(mean, signed)} [${percent(low, signed)}, ${percent(high, signed)}]`;
-}
-
-function percent(fraction: number, signed = false): string {
-  const value = (100 * fraction).toFixed(1).replace(/\.0$/, '');
-  return `${signed && fraction > 0 ? '+' : ''}${value}%`;
 }
 
 function nameOf(out: string): string {
