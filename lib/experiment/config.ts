@@ -149,6 +149,24 @@ const schema = z.strictObject(
         group,
       )
       .prefault({}),
+    /**
+     * Takes the place of `embeddings` and `strategies`: only these combinations, not all. What one leaves out is the first
+     * value of `embeddings`.
+     */
+    arms: list(
+      z.strictObject(
+        {
+          strategy: choice(STRATEGIES.filter((name) => name !== 'random' && name !== 'round-robin')),
+          aggregation: choice(AGGREGATIONS).optional(),
+          modalities: list(modality, 'a list of rgb and semseg').optional(),
+          layer: atLeast(0).optional(),
+          reduce: choice(REDUCTIONS).optional(),
+          dims: atLeast(1).optional(),
+        },
+        group,
+      ),
+      'a list of arms',
+    ).optional(),
     /** `full` and `random` are always compared. */
     strategies: list(
       choice(STRATEGIES.filter((name) => name !== 'random' && name !== 'round-robin')),

@@ -12,29 +12,17 @@ export interface Cell {
   readonly trainSeed: number;
 }
 
-/** Every embedding that strategies look at, named for tables. */
-export function embeddingChoices({ embeddings }: ExperimentConfig): { name: string; choice: EmbeddingChoice }[] {
+/** Every embedding of the grid. */
+export function embeddingChoices({ embeddings }: Pick<ExperimentConfig, 'embeddings'>): EmbeddingChoice[] {
   const { aggregation, modalities, layer, reduce, dims } = embeddings;
-  const found: { name: string; choice: EmbeddingChoice }[] = [];
+  const found: EmbeddingChoice[] = [];
   for (const how of aggregation) {
     for (const set of modalities) {
       for (const block of layer ?? [undefined]) {
         for (const reduction of reduce) {
           for (const size of reduction === 'none' ? [undefined] : dims) {
-            const parts = [
-              how,
-              ...(modalities.length > 1 ? [set.join('+')] : []),
-              ...(layer && layer.length > 1 ? [`layer ${block}`] : []),
-              reduction === 'none' ? 'whole' : `${reduction}-${size}`,
-            ];
-            const choice: EmbeddingChoice = {
-              aggregation: how,
-              modalities: set,
-              layer: block === undefined ? 'last' : `layer.${block}`,
-              reduction,
-              dims: size,
-            };
-            found.push({ name: parts.join(' '), choice });
+            const name = block === undefined ? 'last' : `layer.${block}`;
+            found.push({ aggregation: how, modalities: set, layer: name, reduction, dims: size });
           }
         }
       }
@@ -43,14 +31,40 @@ export function embeddingChoices({ embeddings }: ExperimentConfig): { name: stri
   return found;
 }
 
-/** `full` and `random` first, then every strategy on every embedding. */
+/** `full` and `random` first, then the arms that are listed, or every strategy on every embedding. */
 export function experimentArms(config: ExperimentConfig): Arm[] {
-  const chosen = config.strategies.flatMap((strategy) =>
-    embeddingChoices(config).map(
-      ({ name, choice }): Arm => ({ name: `${strategy} ${name}`, strategy, embedding: choice }),
-    ),
+  const { embeddings, strategies, arms } = config;
+  const listed = arms?.map(({ strategy, aggregation, modalities, layer, reduce, dims }) => {
+    const own = {
+      aggregation: [aggregation ?? embeddings.aggregation[0]!],
+      modalities: [modalities ?? embeddings.modalities[0]!],
+      layer: layer === undefined ? embeddings.layer?.slice(0, 1) : [layer],
+      reduce: [reduce ?? embeddings.reduce[0]!],
+      dims: [dims ?? embeddings.dims[0]!],
+    };
+    return { strategy, embedding: embeddingChoices({ embeddings: own })[0]! };
+  });
+  const every = strategies.flatMap((strategy) =>
+    embeddingChoices(config).map((embedding) => ({ strategy, embedding })),
   );
-  return [{ name: 'full', strategy: 'full' }, { name: 'random', strategy: 'random' }, ...chosen];
+  const chosen = listed ?? every;
+  const several = (of: (embedding: EmbeddingChoice) => string) =>
+    new Set(chosen.map(({ embedding }) => of(embedding))).size > 1;
+  const sets = several(({ modalities }) => modalities.join());
+  const layers = several(({ layer }) => layer);
+  const named = chosen.map(({ strategy, embedding }): Arm => {
+    const { aggregation, modalities, layer, reduction, dims } = embedding;
+    // What all arms have in common is not said.
+    const parts = [
+      strategy,
+      aggregation,
+      ...(sets ? [modalities.join('+')] : []),
+      ...(layers ? [layer] : []),
+      reduction === 'none' ? 'whole' : `${reduction}-${dims}`,
+    ];
+    return { name: parts.join(' '), strategy, embedding };
+  });
+  return [{ name: 'full', strategy: 'full' }, { name: 'random', strategy: 'random' }, ...named];
 }
 
 /** All cells of the grid, draw by draw, so that a stopped experiment has whole draws. */

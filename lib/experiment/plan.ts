@@ -7,7 +7,7 @@ import { recordFields } from '../train/tokenStore.js';
 import { recallCells } from './cellIndex.js';
 import type { ExperimentConfig } from './config.js';
 import { checkEncoder, encoderOptionsOf } from './encoder.js';
-import { cellSteps, embeddingChoices, experimentArms, experimentCells } from './grid.js';
+import { cellSteps, experimentArms, experimentCells } from './grid.js';
 import { modelOf } from './model.js';
 import { lanesOf } from './runGrid.js';
 import { openRunStore } from './runStore.js';
@@ -114,7 +114,8 @@ async function samplesOf({ data }: ExperimentConfig): Promise<{ pool: number; va
 function embeddingFloats(config: ExperimentConfig, { image, patch, dim, globalTokens }: MultimaeConfig): number {
   const whole = new Map<string, number>();
   let reduced = 0;
-  for (const { choice } of embeddingChoices(config)) {
+  for (const { embedding: choice } of experimentArms(config)) {
+    if (!choice) continue;
     const { aggregation, modalities, layer, dims = 0 } = choice;
     const tokens = modalities.length * (image / patch) ** 2 + globalTokens;
     const size = aggregatedSize(aggregation, tokens, dim, modalities.length);
