@@ -19,6 +19,10 @@ export const TASKS = ['depth', 'count', 'shape'] as const;
 const positive = (what = 'a number > 0') => z.number(what).gt(0, what);
 const fraction = (what = 'a fraction in (0, 1)') => z.number(what).gt(0, what).lt(1, what);
 const list = <T extends z.ZodType>(item: T, what: string) => z.array(item, what).min(1, what);
+/** Features of a trained DPT adapter: its fused maps, from fine to coarse; the paper calls the finest head_out. */
+export const ADAPTER_LAYERS = ['head_out', 'path_1', 'path_2', 'path_3', 'path_4'] as const;
+const LAYER = `a block number from 0, or one of ${ADAPTER_LAYERS.join(', ')}`;
+const layer = z.union([atLeast(0), choice(ADAPTER_LAYERS)], LAYER);
 const modality = choice(['rgb', 'semseg'] as const);
 const four = (what: string) => z.tuple([atLeast(0, what), atLeast(0, what), atLeast(0, what), atLeast(0, what)], what);
 
@@ -128,6 +132,8 @@ const schema = z.strictObject(
           /** How often a run is validated. */
           evaluations: atLeast(1).default(5),
           average: choice(AVERAGES).default('pixel'),
+          /** Keeps every trained model, as safetensors and as plain ONNX, in the folder of its run. */
+          keepModels: z.boolean('true or false').default(false),
         },
         group,
       )
@@ -140,8 +146,11 @@ const schema = z.strictObject(
           modalities: list(list(modality, 'a list of rgb and semseg'), 'a list of lists of rgb and semseg').default([
             ['rgb', 'semseg'],
           ]),
-          /** Blocks, 0-based; the last if not given. */
-          layer: list(atLeast(0), 'a list of block numbers').optional(),
+          /**
+           * Blocks of the encoder, 0-based, the last if not given; or features of the adapter that was trained on the full
+           * data of the draw (which have seen its depth), all modalities together.
+           */
+          layer: list(layer, `a list; each item ${LAYER}`).optional(),
           reduce: list(choice(REDUCTIONS), 'a list of reductions').default(['pca']),
           /** Of PCA; clipped to the rank of the data. */
           dims: list(atLeast(1), 'a list of numbers of dimensions').default([64]),
@@ -159,7 +168,7 @@ const schema = z.strictObject(
           strategy: choice(STRATEGIES.filter((name) => name !== 'random' && name !== 'round-robin')),
           aggregation: choice(AGGREGATIONS).optional(),
           modalities: list(modality, 'a list of rgb and semseg').optional(),
-          layer: atLeast(0).optional(),
+          layer: layer.optional(),
           reduce: choice(REDUCTIONS).optional(),
           dims: atLeast(1).optional(),
         },
@@ -233,7 +242,7 @@ export function checkExperiment(value: unknown, source?: Omit<ConfigSource, 'val
   };
 }
 
-function conflicts({ data, adapter, training, task }: z.output<typeof schema>): Problem[] {
+function conflicts({ data, adapter, training, task, embeddings, arms }: z.output<typeof schema>): Problem[] {
   const found: Problem[] = [];
   const add = (sentence: string, ...key: string[]) => found.push({ key, sentence });
   if ((data.path === undefined) === (data.generate === undefined)) {
@@ -261,6 +270,24 @@ function conflicts({ data, adapter, training, task }: z.output<typeof schema>): 
   }
   if (adapter.kind === 'dpt' && adapter.featureDim % 2 !== 0) {
     add('`adapter.featureDim` must be even: the head halves it.', 'adapter', 'featureDim');
+  }
+  const layers = [...(embeddings.layer ?? []), ...(arms ?? []).flatMap((arm) => arm.layer ?? [])];
+  const features = layers.find((name) => typeof name === 'string');
+  if (features !== undefined && (task !== 'depth' || adapter.kind !== 'dpt')) {
+    add(
+      `Layer ${features} is of a DPT adapter. Use \`task: depth\` and \`adapter.kind: dpt\`, or block numbers.`,
+      'embeddings',
+      'layer',
+    );
+  }
+  const aggregations = [...embeddings.aggregation, ...(arms ?? []).flatMap((arm) => arm.aggregation ?? [])];
+  const tokens = aggregations.find((name) => name === 'concat-modalities' || name === 'last');
+  if (features !== undefined && tokens !== undefined) {
+    add(
+      `Aggregation ${tokens} is of tokens, but layer ${features} is a map. Use concat, mean or sum.`,
+      'embeddings',
+      'aggregation',
+    );
   }
   return found;
 }

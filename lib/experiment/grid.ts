@@ -21,7 +21,7 @@ export function embeddingChoices({ embeddings }: Pick<ExperimentConfig, 'embeddi
       for (const block of layer ?? [undefined]) {
         for (const reduction of reduce) {
           for (const size of reduction === 'none' ? [undefined] : dims) {
-            const name = block === undefined ? 'last' : `layer.${block}`;
+            const name = block === undefined ? 'last' : typeof block === 'string' ? block : `layer.${block}`;
             found.push({ aggregation: how, modalities: set, layer: name, reduction, dims: size });
           }
         }

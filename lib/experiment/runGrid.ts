@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { openEncoderWeights } from '../models/openEncoder.js';
 import type { JobOptions } from '../progress.js';
+import { readSafetensors } from '../weights/safetensors.js';
+import type { WeightReader } from './adapterFeatures.js';
 import { rememberCells } from './cellIndex.js';
 import type { ExperimentConfig } from './config.js';
 import { checkEncoder, encoderOptionsOf, openExperimentEncoder } from './encoder.js';
@@ -11,7 +13,7 @@ import { type Cell, cellSteps, experimentCells, stepsOf } from './grid.js';
 import { type Draw, openDraw } from './openDraw.js';
 import { type Measured, openRunStore, type RunStore } from './runStore.js';
 import { type Subsets, subsetsOf } from './subsets.js';
-import { type RunSpec, runKey, trainRun } from './trainRun.js';
+import { modelFile, type RunSpec, runKey, trainRun } from './trainRun.js';
 import type { RunResult } from './types.js';
 
 export interface GridOptions extends JobOptions {
@@ -78,7 +80,9 @@ export async function runGrid(
     for (let index = 0; index < config.seeds.draws; index++) {
       const draw = await openDraw(config, encoder, index, job);
       try {
-        const subsets = subsetsOf(config, draw, (modalities) => openExperimentEncoder(config, modalities), job);
+        const open = (modalities: readonly ('rgb' | 'semseg')[]) => openExperimentEncoder(config, modalities);
+        const full = () => fullWeights(config, draw, store, (name) => weights.read(name), job);
+        const subsets = subsetsOf(config, draw, open, full, job);
         const units = await unitsOf(
           config,
           draw,
@@ -99,6 +103,7 @@ export async function runGrid(
             onProgress,
             // Of one run of each arm and budget: the examples of the report.
             keepPredictions: first === 0 && selectSeed === 0 && trainSeed === 0,
+            keepModel: config.training.keepModels,
           });
         };
         const measured = await trainAll(config, units, store, train, progress, job.signal);
@@ -121,6 +126,23 @@ export async function runGrid(
     notes.add(`${names} chose the same samples in ${count} ${count === 1 ? 'case' : 'cases'} and share those runs.`);
   }
   return { runs, notes: [...notes], origin: encoder.origin, trained, reused: runs.length - trained };
+}
+
+/** Weights of the model trained on the full data, first training seed; trains it now where that has not been done. */
+async function fullWeights(
+  config: ExperimentConfig,
+  draw: Draw,
+  store: RunStore,
+  encoderWeight: WeightReader,
+  job: JobOptions,
+): Promise<WeightReader> {
+  const rows = Int32Array.from({ length: draw.pool.samples.length }, (_, i) => i);
+  const spec = { rows, steps: config.training.steps, trainSeed: 0 };
+  const threads = config.threads || availableParallelism();
+  const options = { signal: job.signal, threads, keepPredictions: draw.index === 0, keepModel: true };
+  const { key } = await trainRun(config, draw, spec, store, encoderWeight, options);
+  const tensors = await readSafetensors(modelFile(store, key));
+  return async (name) => (tensors[name] ? (tensors[name].data as Float32Array) : encoderWeight(name));
 }
 
 async function unitsOf(

@@ -8,6 +8,7 @@ import { reduce } from '../reduce/reduce.js';
 import { draw as drawRows } from '../select/draw.js';
 import { select } from '../select/select.js';
 import { oneStratum } from '../select/strategies/strata.js';
+import { adapterFeatures, isAdapterLayer, type WeightReader } from './adapterFeatures.js';
 import type { ExperimentConfig } from './config.js';
 import type { Cell } from './grid.js';
 import type { Draw } from './openDraw.js';
@@ -26,7 +27,16 @@ export interface Subsets {
 /** Opens an encoder of these modalities. */
 export type EncoderOpener = (modalities: readonly ('rgb' | 'semseg')[]) => Promise<Encoder>;
 
-export function subsetsOf(config: ExperimentConfig, draw: Draw, openEncoder: EncoderOpener, job: JobOptions): Subsets {
+/**
+ * @param trained weights of the model that was trained on all of the draw, for features of its adapter.
+ */
+export function subsetsOf(
+  config: ExperimentConfig,
+  draw: Draw,
+  openEncoder: EncoderOpener,
+  trained: () => Promise<WeightReader>,
+  job: JobOptions,
+): Subsets {
   const matrices = new Map<string, Promise<EmbeddingMatrix>>();
   const chosen = new Map<string, Promise<Int32Array>>();
   const notes = new Set<string>();
@@ -40,6 +50,9 @@ export function subsetsOf(config: ExperimentConfig, draw: Draw, openEncoder: Enc
 
   const whole = ({ aggregation, modalities, layer }: EmbeddingChoice) =>
     once(matrices, keyOf({ aggregation, modalities, layer }), async () => {
+      if (isAdapterLayer(layer)) {
+        return adapterFeatures(config, draw, await trained(), layer, aggregation as 'concat' | 'mean' | 'sum', job);
+      }
       const encoder = await openEncoder(modalities);
       try {
         const block = layer === 'last' ? encoder.config.depth - 1 : Number(layer.slice('layer.'.length));

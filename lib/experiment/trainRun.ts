@@ -1,9 +1,11 @@
 /** One training run of the grid. */
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeNpy } from '../formats/npy.js';
 import type { JobOptions } from '../progress.js';
 import type { Optimizer } from '../train/optimizer.js';
+import { exportOnnx, saveWeights } from '../train/saveModel.js';
 import { train } from '../train/train.js';
 import type { ExperimentConfig } from './config.js';
 import { firstWeights } from './model.js';
@@ -20,7 +22,8 @@ export interface RunSpec {
 
 /** sha256 of everything that decides the result of a run. */
 export function runKey(config: ExperimentConfig, draw: Draw, { rows, steps, trainSeed }: RunSpec): string {
-  const { batch, evaluations, average, ...training } = config.training;
+  // What is kept of a run does not change it.
+  const { batch, evaluations, average, keepModels: _, ...training } = config.training;
   const subset =
     rows.length === draw.pool.samples.length ? 'all' : Array.from(rows, (row) => draw.pool.samples[row]!.id);
   const { identity, model } = draw;
@@ -33,6 +36,11 @@ export function optimizerOf({ training }: ExperimentConfig): Optimizer {
   return { kind, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay, layerDecay };
 }
 
+/** Where the weights of a run are kept, if they are. */
+export function modelFile(store: RunStore, key: string): string {
+  return join(store.folderOf(key), 'model.safetensors');
+}
+
 /** Trains, unless the store has the run already, and stores it. */
 export async function trainRun(
   config: ExperimentConfig,
@@ -40,23 +48,20 @@ export async function trainRun(
   spec: RunSpec,
   store: RunStore,
   encoderWeight: (name: string) => Promise<Float32Array>,
-  options: JobOptions & { threads: number; keepPredictions: boolean },
+  options: JobOptions & { threads: number; keepPredictions: boolean; keepModel: boolean },
 ): Promise<Measured> {
   const key = runKey(config, draw, spec);
   const known = await store.find(key);
-  if (known) return known;
+  if (known && (!options.keepModel || existsSync(modelFile(store, key)))) return known;
   const { rows, steps, trainSeed } = spec;
   const { training, seeds, encoder } = config;
   const folder = store.folderOf(key);
   await mkdir(folder, { recursive: true });
   const seed = seeds.first + trainSeed;
-  const {
-    predictions,
-    weights: _,
-    ...result
-  } = await train({
+  const first = firstWeights(draw.model, seed, encoderWeight);
+  const { predictions, weights, ...result } = await train({
     model: draw.model,
-    weights: firstWeights(draw.model, seed, encoderWeight),
+    weights: first,
     data: draw.trainOn(rows),
     validation: draw.validateOn,
     optimizer: optimizerOf(config),
@@ -82,6 +87,11 @@ export async function trainRun(
       data: predictions,
       shape: [predictions.length / side ** 2, side, side],
     });
+  }
+  if (options.keepModel) {
+    const trained = async (name: string) => weights.get(name) ?? (await first(name));
+    await exportOnnx(join(folder, 'model.onnx'), draw.model, trained);
+    await saveWeights(modelFile(store, key), draw.model, trained);
   }
   const measured: Measured = { key, samples: rows.length, steps, ...result };
   await store.put(measured);

@@ -9,6 +9,7 @@ import {
   tokenGrid,
 } from '../models/adapter.js';
 import type { MultimaeConfig } from '../models/config.js';
+import { type DptConfig, dptGraph } from '../models/dpt.js';
 import { encoderLayers, encoderWeights } from '../models/multimae.js';
 import { differentiate } from '../onnx/differentiate.js';
 import { addInput, addOutput, createGraph, type Graph, scalar, type Value } from '../onnx/graph.js';
@@ -100,6 +101,18 @@ export function predictionGraph(model: ModelConfig, batch: number): Graph {
     prefix: ADAPTER_PREFIX,
   });
   addOutput(graph, 'prediction', inMetres(graph, model, prediction));
+  return graph;
+}
+
+/**
+ * The fused feature map of a DPT adapter, output `features` [B, featureDim, side, side]: `path` 1 is the finest, which the
+ * paper takes embeddings from as "head_out", 4 the coarsest. Inputs as in `trainingGraph`, without targets.
+ */
+export function featureGraph(model: ModelConfig, adapter: DptConfig, path: 1 | 2 | 3 | 4, batch: number): Graph {
+  const graph = createGraph();
+  const { tokens } = modelInputs(graph, model, batch);
+  const { paths } = dptGraph(graph, tokens, adapter, tokenGrid(model.encoder, model.mainTasks), ADAPTER_PREFIX);
+  addOutput(graph, 'features', paths[path - 1]!);
   return graph;
 }
 
