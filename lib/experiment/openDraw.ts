@@ -37,7 +37,8 @@ export interface Draw {
   close(): Promise<void>;
 }
 
-const EXPERIMENT_VERSION = 1;
+/** Part of the key of every run: change it when equal configurations give other results. */
+const EXPERIMENT_VERSION = 2;
 
 export async function openDraw(
   config: ExperimentConfig,

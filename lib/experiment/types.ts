@@ -59,7 +59,8 @@ export interface RunResult {
   readonly best: number;
   /** Primary metric of each validation image after the last step, in the order of the validation split (depth: its mean squared error; classes: 0 or 1). */
   readonly perImage: readonly number[];
-  /** Validation loss of the last step's model on the full training pool, and training loss on the subset, where measured. */
+  /** Loss of the last step's model on its own subset and on the full training pool, of at most 512 samples each. */
+  readonly subsetLoss?: number | undefined;
   readonly poolLoss?: number | undefined;
 }
 
