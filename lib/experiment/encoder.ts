@@ -23,7 +23,8 @@ export async function openExperimentEncoder(
 /** RangeError or DataError where the configuration asks the encoder for a block or a modality that it does not have. */
 export function checkEncoder(config: ExperimentConfig, { config: { depth, modalities } }: Encoder): void {
   for (const layer of config.embeddings.layer ?? []) {
-    if (typeof layer === 'number' && layer >= depth) throw outOfRange('embeddings.layer', `an integer in 0..${depth - 1}`, layer);
+    if (typeof layer === 'number' && layer >= depth)
+      throw outOfRange('embeddings.layer', `an integer in 0..${depth - 1}`, layer);
   }
   for (const hook of config.adapter.hooks ?? []) {
     if (hook >= depth) throw outOfRange('adapter.hooks', `block numbers in 0..${depth - 1}`, hook);

@@ -27,6 +27,8 @@ export interface Draw {
   readonly model: ModelConfig;
   /** Equal for equal pool, validation samples and model. */
   readonly identity: string;
+  /** Equal for equal validation samples. */
+  readonly validationIdentity: string;
   /** Names of the classes of a classifier. */
   readonly classes: readonly string[] | undefined;
   /** The samples `rows` of the pool to train on. */
@@ -88,6 +90,7 @@ export async function openDraw(
       validation,
       model,
       identity: [EXPERIMENT_VERSION, encoder.identity, source.identity, unseen.identity].join(' '),
+      validationIdentity: unseen.identity,
       classes: labels?.classes,
       trainOn: (rows) => known.data(rows, labels?.pool),
       validateOn: unknown.data(all, labels?.validation),

@@ -72,7 +72,8 @@ interface Notes {
  * writing a checkpoint.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { model, data, validation, pool, batch, steps, evaluations, seed, schedule, folder, signal, onProgress } = options;
+  const { model, data, validation, pool, batch, steps, evaluations, seed, schedule, folder, signal, onProgress } =
+    options;
   const trainer = await openTrainer({
     ...options,
     training: trainingGraph(model, batch, true),
