@@ -61,19 +61,21 @@ export { type PretrainOptions, type PretrainResult, pretrain } from './pretrain/
 
 // Experiment
 
-export { type CompareOptions, compareArms } from './experiment/compare.js';
+export { type CompareOptions, compareArms, type ValidationImages } from './experiment/compare.js';
 export {
   checkExperiment,
   demoExperiment,
   type ExperimentConfig,
   type ExperimentConfigInput,
 } from './experiment/config.js';
+export { compareMeasures } from './experiment/measures.js';
 export { type ExperimentPlan, planExperiment } from './experiment/plan.js';
 export type {
   Arm,
   Comparison,
   ExperimentSummary,
   Interval,
+  MeasureRow,
   Protocol,
   RunResult as TrainingRun,
   Task,

@@ -1,20 +1,27 @@
 /** Arms against random subsets: retention, paired change, how sure that is, and a verdict in words. */
 import { stream } from '../select/random.js';
-import { detectable, deviation, holm, interval, mean, signFlip, studentCdf } from './statistics.js';
-import type { Comparison, Interval, RunResult, Task, Verdict } from './types.js';
+import { conditionsOf, groupBy, pairsOfDraws } from './pairs.js';
+import { detectable, deviation, expectedLargest, holm, interval, mean, signFlip, studentCdf } from './statistics.js';
+import { type Comparison, type Interval, PRIMARY, type RunResult, type Verdict } from './types.js';
 
-/** Metrics that verdicts are about; lower is better. */
-const PRIMARY: Readonly<Record<Task, string>> = { depth: 'rmse', count: 'error', shape: 'error' };
 const LEVEL = 0.05;
 /** Where the full data are not this much better than random, the share of the gap that is closed means nothing. */
 const LEAST_HEADROOM = 0.01;
 const IMAGE_RESAMPLES = 2000;
 
+/** The images that the runs of one draw were validated on. */
+export interface ValidationImages {
+  /** Equal where draws share their images, which then are resampled together. */
+  readonly identity: string;
+  /** Clip of each image, in the order of `perImage`: images of one clip are resampled together. Each for itself if not given. */
+  readonly clips?: readonly (string | number)[] | undefined;
+}
+
 export interface CompareOptions {
   /** Of the bootstrap. */
   readonly seed?: number | undefined;
-  /** Clip of each validation image: images of one clip are drawn together. Every image for itself if not given. */
-  readonly clips?: readonly (string | number)[] | undefined;
+  /** By draw; images of their own for each draw if not given. */
+  readonly validation?: readonly ValidationImages[] | undefined;
 }
 
 /**
@@ -29,24 +36,17 @@ export interface CompareOptions {
  * by the number of arms, and all draws must agree in sign. Else: *no difference seen*.
  */
 export function compareArms(runs: readonly RunResult[], options: CompareOptions = {}): Comparison[] {
-  const found: Comparison[] = [];
-  const groups = groupBy(
-    runs.filter(({ arm }) => arm !== 'full'),
-    ({ task, protocol, budget }) => JSON.stringify([task, protocol, budget]),
-  );
-  for (const group of groups.values()) {
-    const { task } = group[0]!;
-    const full = runs.filter((run) => run.arm === 'full' && run.task === task);
-    for (const at of ['best', 'last'] as const) found.push(...compareGroup(group, full, at, options));
-  }
-  return found;
+  return conditionsOf(runs).flatMap((group) => {
+    const full = runs.filter((run) => run.arm === 'full' && run.task === group[0]!.task);
+    return (['best', 'last'] as const).flatMap((at) => compareGroup(group, full, at, options));
+  });
 }
 
 function compareGroup(
   group: readonly RunResult[],
   full: readonly RunResult[],
   at: 'best' | 'last',
-  { seed = 0, clips }: CompareOptions,
+  { seed = 0, validation }: CompareOptions,
 ): Comparison[] {
   const { task, budget, protocol } = group[0]!;
   const metric = PRIMARY[task];
@@ -56,24 +56,13 @@ function compareGroup(
   const tested: { comparison: Comparison; differences: number[] }[] = [];
   const plain: Comparison[] = [];
   for (const [arm, own] of arms) {
-    const draws = [...groupBy(own, ({ draw }) => draw).entries()];
-    const change: number[] = [];
-    const retention: number[] = [];
-    const closure: number[] = [];
-    for (const [draw, ofDraw] of draws) {
-      const pairs = [...groupBy(ofDraw, ({ trainSeed }) => trainSeed).entries()].map(([trainSeed, list]) => ({
-        arm: mean(list.map(metricOf)),
-        random: meanOf(random, draw, trainSeed, metricOf),
-        full: meanOf(full, draw, trainSeed, metricOf),
-      }));
-      retention.push(mean(pairs.map((pair) => pair.full / pair.arm)));
-      change.push(mean(pairs.map((pair) => pair.arm / pair.random - 1)));
-      closure.push(mean(pairs.map((pair) => (pair.random - pair.arm) / (pair.random - pair.full))));
-    }
-    const headroom = mean(
-      draws.map(([draw]) => 1 - meanOf(full, draw, undefined, metricOf) / meanOf(random, draw, undefined, metricOf)),
-    );
-    const images = arm === 'random' || at === 'best' ? undefined : overImages(own, random, seed, clips);
+    const draws = pairsOfDraws(own, random, full, metricOf);
+    const overDraws = (of: (pair: (typeof draws)[number][number]) => number) =>
+      draws.map((pairs) => mean(pairs.map(of)));
+    const change = overDraws((pair) => pair.arm / pair.random - 1);
+    const headroom = mean(overDraws((pair) => 1 - pair.full / pair.random));
+    const closure = overDraws((pair) => (pair.random - pair.arm) / (pair.random - pair.full));
+    const images = arm === 'random' || at === 'best' ? undefined : overImages(own, random, seed, validation);
     const comparison: Comparison = {
       task,
       arm,
@@ -84,19 +73,23 @@ function compareGroup(
       draws: draws.length,
       runs: own.length,
       value: interval(
-        draws.map(([, list]) => mean(list.map(metricOf))),
+        overDraws((pair) => pair.arm),
         seed,
       ),
-      retention: interval(retention, seed),
+      retention: interval(
+        overDraws((pair) => pair.full / pair.arm),
+        seed,
+      ),
       change: interval(change, seed),
       ...(images && { changeOverImages: images }),
       ...(headroom > LEAST_HEADROOM && arm !== 'random' && { gapClosure: interval(closure, seed) }),
-      p: arm === 'random' ? 1 : signFlip(change, seed),
+      // Where random makes no error at all, nothing can be said relative to it.
+      p: arm === 'random' || !change.every(Number.isFinite) ? 1 : signFlip(change, seed),
       pHolm: 1,
       detectable: detectable(change),
       verdict: 'no difference seen',
     };
-    if (arm === 'random') plain.push({ ...comparison, detectable: spreadOfRandom(own, metricOf) });
+    if (arm === 'random') plain.push({ ...comparison, ...chanceOf(own, arms.size - 1, metricOf) });
     else tested.push({ comparison, differences: change });
   }
   const corrected = holm(tested.map(({ comparison }) => comparison.p));
@@ -107,18 +100,8 @@ function compareGroup(
   return [...plain, ...judged];
 }
 
-/** Mean over the runs of a draw (and training seed). */
-function meanOf(
-  runs: readonly RunResult[],
-  draw: number,
-  trainSeed: number | undefined,
-  metricOf: (run: RunResult) => number,
-): number {
-  const own = runs.filter((run) => run.draw === draw && (trainSeed === undefined || run.trainSeed === trainSeed));
-  return mean(own.map(metricOf));
-}
-
 function verdictOf(differences: readonly number[], pHolm: number, arms: number): Verdict {
+  if (!differences.every(Number.isFinite)) return 'no difference seen';
   const better = mean(differences) < 0;
   // The smallest p of n differences is 2 / 2^n.
   const reachable = (arms * 2) / 2 ** differences.length < LEVEL;
@@ -130,7 +113,7 @@ function verdictOf(differences: readonly number[], pHolm: number, arms: number):
 /** Bonferroni's level for Student's t, and one sign. */
 function sureOfFew(differences: readonly number[], arms: number): boolean {
   const sign = Math.sign(differences[0]!);
-  if (!differences.every((value) => Math.sign(value) === sign)) return false;
+  if (sign === 0 || !differences.every((value) => Math.sign(value) === sign)) return false;
   return studentP(differences) * arms < LEVEL;
 }
 
@@ -149,7 +132,7 @@ function overImages(
   own: readonly RunResult[],
   random: readonly RunResult[],
   seed: number,
-  clips: CompareOptions['clips'],
+  validation: CompareOptions['validation'],
 ): Interval | undefined {
   const pairs = own.flatMap((run) => {
     const others = random.filter(({ draw, trainSeed }) => draw === run.draw && trainSeed === run.trainSeed);
@@ -158,10 +141,14 @@ function overImages(
   if (pairs.length === 0) return undefined;
   const words = stream(seed, 3);
   const root = own[0]!.task === 'depth' ? Math.sqrt : (value: number) => value;
-  const changeOf = (weights: (images: number) => Float64Array) =>
-    mean(
+  const setOf = ({ draw }: RunResult) => validation?.[draw]?.identity ?? draw;
+  /** Runs that were validated on the same images have the same weights of them. */
+  const changeOf = (weightsOf: (run: RunResult) => Float64Array) => {
+    const known = new Map<string | number, Float64Array>();
+    return mean(
       pairs.map(({ run, others }) => {
-        const weight = weights(run.perImage.length);
+        const weight = known.get(setOf(run)) ?? weightsOf(run);
+        known.set(setOf(run), weight);
         const metric = (images: readonly number[]) => {
           let sum = 0;
           let total = 0;
@@ -175,31 +162,43 @@ function overImages(
         return metric(run.perImage) / mean(others.map((other) => metric(other.perImage))) - 1;
       }),
     );
-  const centre = changeOf((images) => new Float64Array(images).fill(1));
+  };
+  const centre = changeOf(({ perImage }) => new Float64Array(perImage.length).fill(1));
+  const members = new Map(pairs.map(({ run }) => [setOf(run), membersOf(run.perImage.length, validation?.[run.draw])]));
   const changes = Float64Array.from({ length: IMAGE_RESAMPLES }, () =>
-    changeOf((images) => resample(images, words, clips)),
+    changeOf((run) => resample(run.perImage.length, members.get(setOf(run))!, words)),
   ).sort();
   const at = (quantile: number) => changes[Math.floor(quantile * IMAGE_RESAMPLES)]!;
   return { mean: centre, low: at(0.025), high: at(0.975) };
 }
 
+/** The images of each clip. */
+function membersOf(images: number, validation: ValidationImages | undefined): number[][] {
+  const each = Array.from({ length: images }, (_, image) => image);
+  const clips = validation?.clips;
+  return clips ? [...groupBy(each, (image) => clips[image]).values()] : each.map((image) => [image]);
+}
+
 /** How often each image is drawn when as many clips are drawn as there are. */
-function resample(images: number, words: () => number, clips: CompareOptions['clips']): Float64Array {
+function resample(images: number, members: readonly (readonly number[])[], words: () => number): Float64Array {
   const weights = new Float64Array(images);
-  if (!clips || clips.length !== images) {
-    for (let i = 0; i < images; i++) weights[Math.floor(words() * 2 ** -32 * images)]!++;
-    return weights;
-  }
-  const members = [
-    ...groupBy(
-      clips.map((clip, image) => ({ clip, image })),
-      ({ clip }) => clip,
-    ).values(),
-  ];
   for (let i = 0; i < members.length; i++) {
-    for (const { image } of members[Math.floor(words() * 2 ** -32 * members.length)]!) weights[image]!++;
+    for (const image of members[Math.floor(words() * 2 ** -32 * members.length)]!) weights[image]!++;
   }
   return weights;
+}
+
+/**
+ * What the spread of random subsets says: their standard deviation s, and what the best of `arms` such subsets would lead
+ * by. Where an arm is another random subset, its change in one of n draws has the variance s^2 (1 + 1/R) beside the mean of
+ * R, so the least of the means over draws is expected at expectedLargest(arms) s sqrt((1 + 1/R) / n).
+ */
+function chanceOf(runs: readonly RunResult[], arms: number, metricOf: (run: RunResult) => number) {
+  const spread = spreadOfRandom(runs, metricOf);
+  const draws = new Set(runs.map(({ draw }) => draw)).size;
+  const subsets = new Set(runs.map(({ draw, selectSeed }) => `${draw} ${selectSeed}`)).size / draws;
+  if (!Number.isFinite(spread) || arms < 2) return { detectable: spread };
+  return { detectable: spread, bestOfChance: expectedLargest(arms) * spread * Math.sqrt((1 + 1 / subsets) / draws) };
 }
 
 /** Standard deviation of the random subsets about the mean of their draw, relative to it. */
@@ -212,14 +211,4 @@ function spreadOfRandom(runs: readonly RunResult[], metricOf: (run: RunResult) =
   });
   const freedom = residuals.reduce((sum, { share }) => sum + share, 0);
   return Math.sqrt(residuals.reduce((sum, { square }) => sum + square, 0) / freedom);
-}
-
-function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group) group.push(item);
-    else groups.set(keyOf(item), [item]);
-  }
-  return groups;
 }

@@ -81,6 +81,7 @@ const schema = z.strictObject(
     adapter: z
       .strictObject(
         {
+          /** All three for depth; for classes `convnext` (of all places) or `linear` (of the mean token). */
           kind: choice(['dpt', 'convnext', 'linear']).default('dpt'),
           /** DPT: whether unused weights of the official code are there. */
           variant: choice(['official', 'paper']).default('paper'),
@@ -250,7 +251,7 @@ function conflicts({ data, adapter, training, task, embeddings, arms }: z.output
   }
   if (task !== 'depth' && adapter.kind === 'dpt') {
     add(
-      `\`task\` ${task} is a class, but \`adapter.kind\` dpt predicts depth. Use \`adapter.kind: linear\`.`,
+      `\`task\` ${task} is a class, but \`adapter.kind\` dpt predicts depth. Use \`adapter.kind: linear\` or \`convnext\`.`,
       'adapter',
       'kind',
     );

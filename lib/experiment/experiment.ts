@@ -5,6 +5,7 @@ import { version } from '../version.js';
 import { compareArms } from './compare.js';
 import type { ExperimentConfig } from './config.js';
 import { experimentArms } from './grid.js';
+import { compareMeasures } from './measures.js';
 import { type GridOptions, runGrid } from './runGrid.js';
 import type { ExperimentSummary } from './types.js';
 
@@ -18,14 +19,15 @@ export type { FinishedDraw, GridOptions as ExperimentOptions } from './runGrid.j
  */
 export async function experiment(config: ExperimentConfig, options: GridOptions = {}): Promise<ExperimentSummary> {
   const started = new Date();
-  const { runs, notes, origin, trained, reused } = await runGrid(config, options);
+  const { runs, notes, validation, origin, trained, reused } = await runGrid(config, options);
   const end = new Date();
   return {
     title: config.title ?? titleOf(config),
     config,
     arms: experimentArms(config),
     runs,
-    comparisons: compareArms(runs, { seed: config.seeds.first }),
+    comparisons: compareArms(runs, { seed: config.seeds.first, validation }),
+    measures: compareMeasures(runs, { seed: config.seeds.first }),
     notes: [
       ...notes,
       ...caveats(config),

@@ -15,7 +15,7 @@ export function modelOf(
   const { adapter, training, task } = config;
   return {
     encoder,
-    adapter: task === 'depth' ? adapterOf(adapter, encoder.depth) : { kind: 'classifier', classes: classes! },
+    adapter: task === 'depth' ? depthAdapter(adapter, encoder.depth) : classifierOf(adapter, classes!),
     mainTasks: adapter.mainTasks,
     training: training.encoder,
     loss: task === 'depth' ? training.loss : 'cross-entropy',
@@ -23,13 +23,21 @@ export function modelOf(
   };
 }
 
-function adapterOf(adapter: ExperimentConfig['adapter'], depth: number): AdapterConfig {
+function depthAdapter(adapter: ExperimentConfig['adapter'], depth: number): AdapterConfig {
   const { kind, variant, layerDims, featureDim, embedDim, subPatches, blocks, hidden } = adapter;
   // [2, 5, 8, 11] of 12 blocks.
   const hooks =
     adapter.hooks ?? ([1, 2, 3, 4].map((k) => Math.ceil((k * depth) / 4) - 1) as [number, number, number, number]);
   if (kind === 'dpt') return { kind, variant, hooks, layerDims, featureDim };
   return kind === 'convnext' ? { kind, embedDim, subPatches, blocks } : { kind, pooling: 'mean', hidden };
+}
+
+function classifierOf(
+  { kind, embedDim, subPatches, blocks }: ExperimentConfig['adapter'],
+  classes: number,
+): AdapterConfig {
+  if (kind !== 'convnext') return { kind: 'classifier', classes };
+  return { kind: 'convnext-classifier', embedDim, subPatches, blocks, classes };
 }
 
 /** First values of the weights: the adapter's from the seed, the encoder's from where it has them. */

@@ -27,6 +27,8 @@ export interface Draw {
   readonly model: ModelConfig;
   /** Equal for equal pool, validation samples and model. */
   readonly identity: string;
+  /** Equal for equal validation samples. */
+  readonly validationIdentity: string;
   /** Names of the classes of a classifier. */
   readonly classes: readonly string[] | undefined;
   /** The samples `rows` of the pool to train on. */
@@ -37,7 +39,8 @@ export interface Draw {
   close(): Promise<void>;
 }
 
-const EXPERIMENT_VERSION = 1;
+/** Part of the key of every run: change it when equal configurations give other results. */
+const EXPERIMENT_VERSION = 2;
 
 export async function openDraw(
   config: ExperimentConfig,
@@ -87,6 +90,7 @@ export async function openDraw(
       validation,
       model,
       identity: [EXPERIMENT_VERSION, encoder.identity, source.identity, unseen.identity].join(' '),
+      validationIdentity: unseen.identity,
       classes: labels?.classes,
       trainOn: (rows) => known.data(rows, labels?.pool),
       validateOn: unknown.data(all, labels?.validation),

@@ -2,18 +2,20 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import type { Dataset } from '../data/dataset.js';
 import { openEncoderWeights } from '../models/openEncoder.js';
 import type { JobOptions } from '../progress.js';
 import { readSafetensors } from '../weights/safetensors.js';
-import type { WeightReader } from './adapterFeatures.js';
+import { isAdapterLayer, type WeightReader } from './adapterFeatures.js';
 import { rememberCells } from './cellIndex.js';
+import type { ValidationImages } from './compare.js';
 import type { ExperimentConfig } from './config.js';
 import { checkEncoder, encoderOptionsOf, openExperimentEncoder } from './encoder.js';
-import { type Cell, cellSteps, experimentCells, stepsOf } from './grid.js';
+import { type Cell, cellSteps, experimentArms, experimentCells, stepsOf } from './grid.js';
 import { type Draw, openDraw } from './openDraw.js';
 import { type Measured, openRunStore, type RunStore } from './runStore.js';
 import { type Subsets, subsetsOf } from './subsets.js';
-import { modelFile, type RunSpec, runKey, trainRun } from './trainRun.js';
+import { finishedRun, modelFile, type RunSpec, runKey, trainRun } from './trainRun.js';
 import type { RunResult } from './types.js';
 
 export interface GridOptions extends JobOptions {
@@ -32,6 +34,8 @@ export interface FinishedDraw {
 export interface GridResult {
   /** In the order of `experimentCells`. */
   readonly runs: readonly RunResult[];
+  /** Of each draw. */
+  readonly validation: readonly ValidationImages[];
   /** In words, where the encoder's weights come from. */
   readonly origin: string;
   /** Sentences about what came out otherwise than asked for. */
@@ -45,6 +49,8 @@ export interface GridResult {
 interface Unit {
   readonly key: string;
   readonly spec: RunSpec;
+  /** Whether the trained model is kept. */
+  readonly keepModel: boolean;
   readonly cells: Cell[];
 }
 
@@ -72,6 +78,7 @@ export async function runGrid(
   const notes = new Set<string>();
   const shared = new Map<string, number>();
   const progress = stepProgress(config, cells, job);
+  const validation: ValidationImages[] = [];
   let trained = 0;
   const encoder = await openExperimentEncoder(config);
   const weights = await openEncoderWeights(await encoderOptionsOf(config));
@@ -80,33 +87,38 @@ export async function runGrid(
     for (let index = 0; index < config.seeds.draws; index++) {
       const draw = await openDraw(config, encoder, index, job);
       try {
-        const open = (modalities: readonly ('rgb' | 'semseg')[]) => openExperimentEncoder(config, modalities);
-        const full = () => fullWeights(config, draw, store, (name) => weights.read(name), job);
-        const subsets = subsetsOf(config, draw, open, full, job);
-        const units = await unitsOf(
-          config,
-          draw,
-          subsets,
-          cells.filter((cell) => cell.draw === index),
-        );
-        await rememberCells(config, units);
-        for (const note of subsets.notes) notes.add(note);
-        countShared(units, shared);
-        progress.begin(index, units);
+        validation.push({ identity: draw.validationIdentity, clips: clipsOf(draw.validation) });
+        const steps = progress(index);
+        const own = cells.filter((cell) => cell.draw === index);
         const train = async (unit: Unit, signal: AbortSignal, threads: number) => {
-          const { draw: first, selectSeed, trainSeed } = unit.cells[0]!;
+          const { selectSeed, trainSeed } = unit.cells[0]!;
           trained++;
-          const onProgress = ({ done }: { done: number }) => progress.at(unit.key, done);
+          const onProgress = ({ done }: { done: number }) => steps.at(unit.key, done);
           return trainOne(config, draw, unit.spec, store, (name) => weights.read(name), {
             signal,
             threads,
             onProgress,
             // Of one run of each arm and budget: the examples of the report.
-            keepPredictions: first === 0 && selectSeed === 0 && trainSeed === 0,
-            keepModel: config.training.keepModels,
+            keepPredictions: index === 0 && selectSeed === 0 && trainSeed === 0,
+            keepModel: unit.keepModel,
           });
         };
-        const measured = await trainAll(config, units, store, train, progress, job.signal);
+        const trainUnits = (units: readonly Unit[]) => trainAll(config, units, store, train, steps, job.signal);
+        const open = (modalities: readonly ('rgb' | 'semseg')[]) => openExperimentEncoder(config, modalities);
+        /** The model of the full data and the first training seed, trained before all others where arms look at it. */
+        const full = async (): Promise<WeightReader> => {
+          const [unit] = await unitsOf(config, draw, subsets, own.filter(isFullModel));
+          await trainUnits([unit!]);
+          const tensors = await readSafetensors(modelFile(store, unit!.key));
+          return async (name) => (tensors[name] ? (tensors[name].data as Float32Array) : weights.read(name));
+        };
+        const subsets = subsetsOf(config, draw, open, full, job);
+        const units = await unitsOf(config, draw, subsets, own);
+        await rememberCells(config, units);
+        for (const note of subsets.notes) notes.add(note);
+        countShared(units, shared);
+        steps.expect(units);
+        const measured = await trainUnits(units);
         const finished = units.flatMap(({ key, spec: { rows }, cells }) =>
           cells.map((cell) => ({ cell, rows, run: measured.get(key)! })),
         );
@@ -125,24 +137,12 @@ export async function runGrid(
   for (const [names, count] of shared) {
     notes.add(`${names} chose the same samples in ${count} ${count === 1 ? 'case' : 'cases'} and share those runs.`);
   }
-  return { runs, notes: [...notes], origin: encoder.origin, trained, reused: runs.length - trained };
+  return { runs, notes: [...notes], validation, origin: encoder.origin, trained, reused: runs.length - trained };
 }
 
-/** Weights of the model trained on the full data, first training seed; trains it now where that has not been done. */
-async function fullWeights(
-  config: ExperimentConfig,
-  draw: Draw,
-  store: RunStore,
-  encoderWeight: WeightReader,
-  job: JobOptions,
-): Promise<WeightReader> {
-  const rows = Int32Array.from({ length: draw.pool.samples.length }, (_, i) => i);
-  const spec = { rows, steps: config.training.steps, trainSeed: 0 };
-  const threads = config.threads || availableParallelism();
-  const options = { signal: job.signal, threads, keepPredictions: draw.index === 0, keepModel: true };
-  const { key } = await trainRun(config, draw, spec, store, encoderWeight, options);
-  const tensors = await readSafetensors(modelFile(store, key));
-  return async (name) => (tensors[name] ? (tensors[name].data as Float32Array) : encoderWeight(name));
+/** The run whose adapter's features arms may look at. */
+function isFullModel({ arm, trainSeed }: Cell): boolean {
+  return arm.strategy === 'full' && trainSeed === 0;
 }
 
 async function unitsOf(
@@ -152,6 +152,7 @@ async function unitsOf(
   cells: readonly Cell[],
 ): Promise<Unit[]> {
   const units = new Map<string, Unit>();
+  const featuresWanted = experimentArms(config).some(({ embedding }) => embedding && isAdapterLayer(embedding.layer));
   for (const cell of cells) {
     const rows = await subsets.rowsOf(cell);
     const steps = stepsOf(cell.protocol, config.training.steps, rows.length, draw.pool.samples.length);
@@ -159,9 +160,23 @@ async function unitsOf(
     const key = runKey(config, draw, spec);
     const unit = units.get(key);
     if (unit) unit.cells.push(cell);
-    else units.set(key, { key, spec, cells: [cell] });
+    else {
+      const keepModel = config.training.keepModels || (featuresWanted && isFullModel(cell));
+      units.set(key, { key, spec, keepModel, cells: [cell] });
+    }
   }
   return [...units.values()];
+}
+
+/**
+ * The clip of each sample, where the manifest says (`clip`, as rendered `logs` scenes have it); a sample without one stands
+ * for itself. Undefined where no sample has one.
+ */
+function clipsOf({ samples }: Dataset): (string | number)[] | undefined {
+  const named = samples.map(({ metadata: { clip } }) =>
+    typeof clip === 'string' || typeof clip === 'number' ? `clip ${clip}` : undefined,
+  );
+  return named.some((clip) => clip !== undefined) ? named.map((clip, i) => clip ?? i) : undefined;
 }
 
 /** How many runs each set of arms shares. */
@@ -203,7 +218,8 @@ async function trainAll(
   const work = async () => {
     for (let unit = queue.shift(); unit; unit = queue.shift()) {
       both.throwIfAborted();
-      let run = await store.find(unit.key);
+      const find = () => finishedRun(store, unit.key, unit.keepModel);
+      let run = await find();
       if (!run) {
         const release = await store.claim(unit.key);
         if (!release) {
@@ -214,7 +230,7 @@ async function trainAll(
         }
         try {
           // It may have been finished between the look and the claim.
-          run = (await store.find(unit.key)) ?? (await train(unit, both, lanes.threads));
+          run = (await find()) ?? (await train(unit, both, lanes.threads));
         } finally {
           await release();
         }
@@ -243,33 +259,40 @@ function resultOf({ task }: ExperimentConfig, cell: Cell, measured: Measured): R
   return { task, arm: arm.name, budget, protocol, draw, selectSeed, trainSeed, ...measured };
 }
 
+/** Progress of one draw. */
 interface StepProgress {
-  /** The runs of a draw are known. */
-  begin(draw: number, units: readonly Unit[]): void;
+  /** The runs of the draw are known. */
+  expect(units: readonly Unit[]): void;
   /** A run has done so many steps. */
   at(key: string, done: number): void;
 }
 
-/** Optimizer steps of all draws as one stage; draws to come count with every cell a run of its own. */
-function stepProgress(config: ExperimentConfig, cells: readonly Cell[], { onProgress }: JobOptions): StepProgress {
+/** Optimizer steps of all draws as one stage; of draws to come every cell counts as a run of its own. */
+function stepProgress(
+  config: ExperimentConfig,
+  cells: readonly Cell[],
+  { onProgress }: JobOptions,
+): (draw: number) => StepProgress {
   const expected = Array.from({ length: config.seeds.draws }, (_, draw) =>
     cells.filter((cell) => cell.draw === draw).reduce((sum, cell) => sum + cellSteps(config, cell), 0),
   );
-  const doneOf = new Map<string, number>();
   let done = 0;
   let reported = 0;
-  return {
-    begin(draw, units) {
-      expected[draw] = units.reduce((sum, { spec }) => sum + spec.steps, 0);
-      doneOf.clear();
-    },
-    at(key, steps) {
-      done += steps - (doneOf.get(key) ?? 0);
-      doneOf.set(key, steps);
-      const total = expected.reduce((sum, count) => sum + count, 0);
-      if (done < total && performance.now() - reported < PROGRESS_MS) return;
-      reported = performance.now();
-      onProgress?.({ stage: 'train', done, total, unit: 'steps' });
-    },
+  return (draw) => {
+    // Draws of a fixed data set may share runs, which count in each.
+    const doneOf = new Map<string, number>();
+    return {
+      expect(units) {
+        expected[draw] = units.reduce((sum, { spec }) => sum + spec.steps, 0);
+      },
+      at(key, steps) {
+        done += steps - (doneOf.get(key) ?? 0);
+        doneOf.set(key, steps);
+        const total = expected.reduce((sum, count) => sum + count, 0);
+        if (done < total && performance.now() - reported < PROGRESS_MS) return;
+        reported = performance.now();
+        onProgress?.({ stage: 'train', done, total, unit: 'steps' });
+      },
+    };
   };
 }

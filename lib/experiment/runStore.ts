@@ -16,6 +16,7 @@ export interface Measured {
   readonly curve: readonly CurvePoint[];
   readonly best: number;
   readonly perImage: readonly number[];
+  readonly subsetLoss?: number | undefined;
   readonly poolLoss?: number | undefined;
 }
 

@@ -1,7 +1,8 @@
 /** Runs as a table for other programs. */
+import { isHigherBetter } from './measures.js';
 import type { RunResult } from './types.js';
 
-/** A line a run, with the last and the best value of every metric: comma-separated, quoted as in RFC 4180. */
+/** A line a run, with the last and the best value of every loss and metric, each at its own best point: comma-separated, quoted as in RFC 4180. */
 export function runsCsv(runs: readonly RunResult[]): string {
   const names = [...new Set(runs.flatMap(({ curve }) => Object.keys(curve[0]!.metrics)))];
   const head = [
@@ -17,12 +18,19 @@ export function runsCsv(runs: readonly RunResult[]): string {
     'steps',
     'seconds',
     'trainLoss',
+    'trainLoss.best',
     'valLoss',
+    'valLoss.best',
+    'subsetLoss',
+    'poolLoss',
   ];
   const columns = [...head, ...names.flatMap((name) => [`${name}.last`, `${name}.best`])];
   const lines = runs.map((run) => {
     const last = run.curve.at(-1)!;
-    const best = run.curve[run.best]!;
+    const best = (name: string) => {
+      const values = run.curve.map(({ metrics }) => metrics[name]!);
+      return isHigherBetter(name) ? Math.max(...values) : Math.min(...values);
+    };
     const values = [
       run.key,
       run.task,
@@ -36,9 +44,13 @@ export function runsCsv(runs: readonly RunResult[]): string {
       run.steps,
       run.seconds,
       last.trainLoss,
+      Math.min(...run.curve.map(({ trainLoss }) => trainLoss)),
       last.valLoss,
+      Math.min(...run.curve.map(({ valLoss }) => valLoss)),
+      run.subsetLoss,
+      run.poolLoss,
     ];
-    return [...values, ...names.flatMap((name) => [last.metrics[name], best.metrics[name]])].map(quoted).join(',');
+    return [...values, ...names.flatMap((name) => [last.metrics[name], best(name)])].map(quoted).join(',');
   });
   return `${[columns.join(','), ...lines].join('\n')}\n`;
 }

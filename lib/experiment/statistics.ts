@@ -25,6 +25,7 @@ export function interval(values: readonly number[], seed: number): Interval {
   const centre = mean(values);
   const n = values.length;
   if (n < 2) return { mean: centre, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
+  if (!values.every(Number.isFinite)) return { mean: centre, low: Number.NaN, high: Number.NaN };
   if (values.every((value) => value === values[0])) return { mean: centre, low: centre, high: centre };
   if (n < 8) {
     const half = (studentQuantile(0.975, n - 1) * deviation(values)) / Math.sqrt(n);
@@ -92,6 +93,16 @@ export function detectable(differences: readonly number[]): number {
   const n = differences.length;
   if (n < 2) return Number.POSITIVE_INFINITY;
   return ((studentQuantile(0.975, n - 1) + studentQuantile(0.8, n - 1)) * deviation(differences)) / Math.sqrt(n);
+}
+
+/** Expected largest of `count` independent standard normal numbers: the integral of x d(Phi(x)^count). */
+export function expectedLargest(count: number): number {
+  const step = 1 / 64;
+  let sum = 0;
+  for (let x = -8; x < 8; x += step) {
+    sum += (x + step / 2) * (normalCdf(x + step) ** count - normalCdf(x) ** count);
+  }
+  return sum;
 }
 
 /** Abramowitz and Stegun 7.1.26 is not enough here: a continued series for the error function, to about 1e-12. */

@@ -41,7 +41,13 @@ export function modelFile(store: RunStore, key: string): string {
   return join(store.folderOf(key), 'model.safetensors');
 }
 
-/** Trains, unless the store has the run already, and stores it. */
+/** The run of a key, if the store has it and, where the model is to be kept, that too. */
+export async function finishedRun(store: RunStore, key: string, keepModel: boolean): Promise<Measured | undefined> {
+  const run = await store.find(key);
+  return run && (!keepModel || existsSync(modelFile(store, key))) ? run : undefined;
+}
+
+/** Trains a run and stores it. */
 export async function trainRun(
   config: ExperimentConfig,
   draw: Draw,
@@ -51,19 +57,21 @@ export async function trainRun(
   options: JobOptions & { threads: number; keepPredictions: boolean; keepModel: boolean },
 ): Promise<Measured> {
   const key = runKey(config, draw, spec);
-  const known = await store.find(key);
-  if (known && (!options.keepModel || existsSync(modelFile(store, key)))) return known;
   const { rows, steps, trainSeed } = spec;
   const { training, seeds, encoder } = config;
   const folder = store.folderOf(key);
   await mkdir(folder, { recursive: true });
   const seed = seeds.first + trainSeed;
   const first = firstWeights(draw.model, seed, encoderWeight);
+  const rowsOfPool = draw.pool.samples.length;
+  const data = draw.trainOn(rows);
+  const pool = rows.length === rowsOfPool ? data : draw.trainOn(Int32Array.from({ length: rowsOfPool }, (_, i) => i));
   const { predictions, weights, ...result } = await train({
     model: draw.model,
     weights: first,
-    data: draw.trainOn(rows),
+    data,
     validation: draw.validateOn,
+    pool,
     optimizer: optimizerOf(config),
     schedule: {
       learningRate: training.learningRate,

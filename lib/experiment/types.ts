@@ -35,6 +35,9 @@ export interface Arm {
   readonly embedding?: EmbeddingChoice | undefined;
 }
 
+/** Metrics that verdicts are about; lower is better. */
+export const PRIMARY: Readonly<Record<Task, string>> = { depth: 'rmse', count: 'error', shape: 'error' };
+
 /** One training run, finished. */
 export interface RunResult {
   /** sha256 of everything that the run depends on: equal keys are never computed twice. */
@@ -59,7 +62,8 @@ export interface RunResult {
   readonly best: number;
   /** Primary metric of each validation image after the last step, in the order of the validation split (depth: its mean squared error; classes: 0 or 1). */
   readonly perImage: readonly number[];
-  /** Validation loss of the last step's model on the full training pool, and training loss on the subset, where measured. */
+  /** Loss of the last step's model on its own subset and on the full training pool, of at most 512 samples each. */
+  readonly subsetLoss?: number | undefined;
   readonly poolLoss?: number | undefined;
 }
 
@@ -99,7 +103,31 @@ export interface Comparison {
   readonly pHolm: number;
   /** The smallest |change| that this many draws would find in 8 of 10 experiments. */
   readonly detectable: number;
+  /**
+   * In the row of random: by how much the best of all arms beside it would lead if none of them chose better than random,
+   * from the spread of the random subsets of a draw. Absent with one random subset a draw.
+   */
+  readonly bestOfChance?: number | undefined;
   readonly verdict: Verdict;
+}
+
+/** What one arm keeps of one measure that no verdict is about, at one budget and protocol. */
+export interface MeasureRow {
+  readonly task: Task;
+  readonly arm: string;
+  readonly budget: number;
+  readonly protocol: Protocol;
+  /** absrel, sqrel, logRmse, log10, delta1..delta3, valLoss, trainLoss, subsetLoss or poolLoss. */
+  readonly measure: string;
+  readonly at: 'best' | 'last';
+  readonly draws: number;
+  readonly runs: number;
+  /** Mean over draws. */
+  readonly value: number;
+  /** 1 = as good as the full data: full / subset, of delta1..delta3 subset / full. */
+  readonly retention: Interval;
+  /** subset / random - 1, paired by draw and training seed; of delta1..delta3 more is better. */
+  readonly change: Interval;
 }
 
 /** What `coregain experiment` writes to `experiment.json`. */
@@ -110,6 +138,8 @@ export interface ExperimentSummary {
   readonly arms: readonly Arm[];
   readonly runs: readonly RunResult[];
   readonly comparisons: readonly Comparison[];
+  /** Retention of everything else that was measured. */
+  readonly measures: readonly MeasureRow[];
   /** Sentences: what was clipped, left out, or cannot be concluded. */
   readonly notes: readonly string[];
   /** Rank, redundancy and agreement between modalities, by draw and embedding, see `diagnose`. */

@@ -2,6 +2,11 @@
 import type { Graph, Value } from '../onnx/graph.js';
 import type { MultimaeConfig } from './config.js';
 import { type ConvNextConfig, convNextGraph, convNextWeights } from './convnext.js';
+import {
+  type ConvNextClassifierConfig,
+  convNextClassifierGraph,
+  convNextClassifierWeights,
+} from './convnextClassifier.js';
 import { type DptConfig, dptGraph, dptWeights, type TokenGrid } from './dpt.js';
 import {
   type ClassifierConfig,
@@ -12,11 +17,16 @@ import {
   linearDepthWeights,
 } from './linearHeads.js';
 
-export type AdapterConfig = DptConfig | ConvNextConfig | LinearDepthConfig | ClassifierConfig;
+export type AdapterConfig =
+  | DptConfig
+  | ConvNextConfig
+  | LinearDepthConfig
+  | ClassifierConfig
+  | ConvNextClassifierConfig;
 
-/** What an adapter may get: DPT and ConvNeXt take tokens, the linear heads one vector a sample. */
+/** What an adapter may get: DPT and those of ConvNeXt take tokens, the linear heads one vector a sample. */
 export interface AdapterInputs {
-  /** [B, side^2, C]: one for each hook of DPT, one for ConvNeXt. */
+  /** [B, side^2, C]: one for each hook of DPT, else one. */
   readonly tokens: readonly Value[];
   /** [B, D]: the mean of all tokens of the last block, or its last token. */
   readonly pooled?: Value;
@@ -32,7 +42,7 @@ export function takesPooled(adapter: AdapterConfig): boolean {
   return adapter.kind === 'linear' || adapter.kind === 'classifier';
 }
 
-/** The tokens that a depth adapter on these modalities gets. */
+/** The tokens that an adapter on these modalities gets, if it takes tokens. */
 export function tokenGrid(encoder: MultimaeConfig, mainTasks: readonly string[]): TokenGrid {
   return { width: encoder.dim * mainTasks.length, side: encoder.image / encoder.patch };
 }
@@ -48,10 +58,12 @@ export function adapterWeights(adapter: AdapterConfig, grid: TokenGrid, encoder:
       return linearDepthWeights(adapter, encoder.dim, encoder.image);
     case 'classifier':
       return classifierWeights(adapter, encoder.dim);
+    case 'convnext-classifier':
+      return convNextClassifierWeights(adapter, grid);
   }
 }
 
-/** The prediction: depth [B, 1, S, S], or logits [B, classes] of a classifier. */
+/** The prediction: depth [B, 1, S, S], or logits [B, classes]. */
 export function adapterGraph(
   graph: Graph,
   { tokens, pooled }: AdapterInputs,
@@ -67,5 +79,7 @@ export function adapterGraph(
       return linearDepthGraph(graph, pooled!, adapter, encoder.dim, encoder.image, prefix);
     case 'classifier':
       return classifierGraph(graph, pooled!, adapter, encoder.dim, prefix);
+    case 'convnext-classifier':
+      return convNextClassifierGraph(graph, tokens[0]!, adapter, grid, prefix);
   }
 }

@@ -12,8 +12,8 @@ import { addParameter } from '../onnx/parameters.js';
 import type { TokenGrid } from './dpt.js';
 import { MLP_RATIO, namedLinear, namedNorm } from './transformer.js';
 
-export interface ConvNextConfig {
-  readonly kind: 'convnext';
+/** Everything of the adapter but its last layer. */
+export interface ConvNextTrunk {
   /** Width that a token is projected to, 6144 upstream; `subPatches` must divide it. */
   readonly embedDim: number;
   /** Sub-patches of a token, a square number, 16 upstream. */
@@ -22,9 +22,13 @@ export interface ConvNextConfig {
   readonly blocks: number;
 }
 
-/** Name and shape of every weight; names without their prefix. */
-export function convNextWeights(
-  { embedDim, subPatches, blocks }: ConvNextConfig,
+export interface ConvNextConfig extends ConvNextTrunk {
+  readonly kind: 'convnext';
+}
+
+/** Name and shape of every weight of the trunk; names without their prefix. */
+export function convNextTrunkWeights(
+  { embedDim, subPatches, blocks }: ConvNextTrunk,
   { width }: TokenGrid,
 ): Map<string, readonly number[]> {
   const channels = embedDim / subPatches;
@@ -42,25 +46,32 @@ export function convNextWeights(
     linear(`blocks.${i}.pwconv1`, MLP_RATIO * channels, channels);
     linear(`blocks.${i}.pwconv2`, channels, MLP_RATIO * channels);
   }
-  weights.set('final_layer.weight', [1, channels, 1, 1]);
-  weights.set('final_layer.bias', [1]);
   return weights;
 }
 
-/** The adapter on tokens [B, side^2, C] of one block: [B, 1, image, image]. Weights under `prefix`. */
-export function convNextGraph(
+/** Name and shape of every weight; names without their prefix. */
+export function convNextWeights(config: ConvNextConfig, grid: TokenGrid): Map<string, readonly number[]> {
+  return convNextTrunkWeights(config, grid)
+    .set('final_layer.weight', [1, config.embedDim / config.subPatches, 1, 1])
+    .set('final_layer.bias', [1]);
+}
+
+/**
+ * The trunk on tokens [B, side^2, C] of one block: [B, embedDim / subPatches, H, H] with H = side sqrt(subPatches). Weights
+ * under `prefix`.
+ */
+export function convNextTrunk(
   graph: Graph,
   tokens: Value,
-  config: ConvNextConfig,
+  config: ConvNextTrunk,
   { width, side }: TokenGrid,
   prefix: string,
-  image: number,
 ): Value {
   const { embedDim, subPatches, blocks } = config;
   const channels = embedDim / subPatches;
   const inner = Math.sqrt(subPatches);
   const batch = tokens.shape[0]!;
-  const shapes = convNextWeights(config, { width, side });
+  const shapes = convNextTrunkWeights(config, { width, side });
   const weight = (name: string) => addParameter(graph, prefix + name, shapes.get(name)!);
 
   const projected = namedLinear(graph, tokens, `${prefix}proj_dec`, embedDim, width);
@@ -82,6 +93,21 @@ export function convNextGraph(
       return add(graph, x, transpose(graph, out, [0, 3, 1, 2]));
     });
   }
-  const small = convolution(graph, x, weight('final_layer.weight'), weight('final_layer.bias'));
+  return x;
+}
+
+/** The adapter on tokens [B, side^2, C] of one block: [B, 1, image, image]. Weights under `prefix`. */
+export function convNextGraph(
+  graph: Graph,
+  tokens: Value,
+  config: ConvNextConfig,
+  grid: TokenGrid,
+  prefix: string,
+  image: number,
+): Value {
+  const shapes = convNextWeights(config, grid);
+  const weight = (name: string) => addParameter(graph, prefix + name, shapes.get(name)!);
+  const map = convNextTrunk(graph, tokens, config, grid, prefix);
+  const small = convolution(graph, map, weight('final_layer.weight'), weight('final_layer.bias'));
   return resizeBilinear(graph, small, image, image, false);
 }

@@ -7,7 +7,7 @@ import { fillNormal, fillUniform, randomStream } from './initialise.js';
  * Values of the weight `name` (without prefix) of an adapter whose weights have these shapes.
  *
  * Convolutions, and the paper's linear depth adapter: U(+-1 / sqrt(fan-in)), weight and bias, which is what PyTorch does
- * when nothing is said. Linear layers of ConvNeXt and classifier: normal, standard deviation 0.02, cut off at +-2, and
+ * when nothing is said. Linear layers of ConvNeXt and classifiers: normal, standard deviation 0.02, cut off at +-2, and
  * bias 0, as in MultiMAE. Norms 1 and 0. The stream of random numbers depends on the seed and the name only.
  */
 export function initialAdapterWeight(

@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import type { JobOptions } from '../progress.js';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { CurvePoint } from './curve.js';
-import { type Average, depthMeter, squaredErrors, wrongClasses } from './metrics.js';
+import { meanLoss, type Validation, validate } from './evaluate.js';
+import type { Average } from './metrics.js';
 import { learningRateAt, type Optimizer, type Schedule } from './optimizer.js';
 import { batchOrder } from './order.js';
-import { openTrainer, type Trainer } from './trainer.js';
+import { openTrainer } from './trainer.js';
 import { type ModelConfig, trainingGraph } from './trainingGraph.js';
-import type { Batch, TrainingData } from './types.js';
+import type { TrainingData } from './types.js';
 
 /** Checkpoints are written at the ends of passes, but no more often than this. */
 const CHECKPOINT_MS = 10_000;
@@ -20,6 +21,8 @@ export interface TrainOptions extends JobOptions {
   weights(name: string): Promise<Float32Array>;
   readonly data: TrainingData;
   readonly validation: TrainingData;
+  /** All that `data` was chosen from, or `data` itself: the loss after the last step is measured on both. */
+  readonly pool?: TrainingData | undefined;
   readonly optimizer: Optimizer;
   readonly schedule: Schedule;
   readonly steps: number;
@@ -44,6 +47,12 @@ export interface TrainResult {
   readonly perImage: readonly number[];
   /** After the last step: predictions of the validation samples, one behind the other. */
   readonly predictions: Float32Array;
+  /**
+   * Mean loss after the last step over `data` and over `pool`, of at most 512 evenly spread samples each, in the views of
+   * the first pass; absent without `pool`. A subset that is learnt by heart has a low loss of its own and a high one of the pool.
+   */
+  readonly subsetLoss?: number;
+  readonly poolLoss?: number;
   /** Trained weights after the last step, by name. */
   readonly weights: ReadonlyMap<string, Float32Array>;
   /** Seconds in optimizer steps, in all processes that worked at this run. */
@@ -63,7 +72,8 @@ interface Notes {
  * writing a checkpoint.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { model, data, batch, steps, evaluations, seed, schedule, folder, signal, onProgress } = options;
+  const { model, data, validation, pool, batch, steps, evaluations, seed, schedule, folder, signal, onProgress } =
+    options;
   const trainer = await openTrainer({
     ...options,
     training: trainingGraph(model, batch, true),
@@ -110,7 +120,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       step++;
       if (isEvaluated(step, steps, evaluations)) {
         notes.seconds += (performance.now() - started) / 1000;
-        last = await validate(trainer, options);
+        last = await validate(trainer, validation, options);
         notes.curve.push({
           step,
           epoch: step / order.stepsPerEpoch,
@@ -129,7 +139,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       }
       onProgress?.({ stage: 'train', done: step, total: steps, unit: 'steps' });
     }
-    last ??= await validate(trainer, options);
+    last ??= await validate(trainer, validation, options);
+    const losses: { subsetLoss?: number; poolLoss?: number } = {};
+    if (pool) {
+      losses.subsetLoss = await meanLoss(trainer, data, options);
+      losses.poolLoss = pool === data ? losses.subsetLoss : await meanLoss(trainer, pool, options);
+    }
     const { values } = await trainer.save();
     const primary = notes.curve.map(({ metrics }) => metrics.rmse ?? metrics.error!);
     if (checkpoint) await rm(checkpoint, { force: true });
@@ -138,6 +153,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       best: primary.indexOf(Math.min(...primary)),
       perImage: last.perImage,
       predictions: last.predictions,
+      ...losses,
       weights: new Map(trainer.names.map((name, i) => [name, values[i]!])),
       seconds: notes.seconds,
     };
@@ -149,73 +165,4 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
 /** Whether the model is validated after `step` steps: `evaluations` times, evenly. */
 function isEvaluated(step: number, steps: number, evaluations: number): boolean {
   return Math.floor((step * evaluations) / steps) > Math.floor(((step - 1) * evaluations) / steps);
-}
-
-interface Validation {
-  readonly loss: number;
-  readonly metrics: Readonly<Record<string, number>>;
-  readonly perImage: number[];
-  readonly predictions: Float32Array;
-}
-
-async function validate(trainer: Trainer, options: TrainOptions): Promise<Validation> {
-  const { validation, batch, average, model, signal } = options;
-  const meter = depthMeter(average);
-  const perImage: number[] = [];
-  const parts: Float32Array[] = [];
-  let lossSum = 0;
-  let weightSum = 0;
-  for (let first = 0; first < validation.samples; first += batch) {
-    signal?.throwIfAborted();
-    const count = Math.min(batch, validation.samples - first);
-    // The last batch is filled up with its first sample, which then counts for nothing.
-    const places = Int32Array.from({ length: batch }, (_, i) => (i < count ? first + i : first));
-    const feeds = await validation.batch(places, 0);
-    const blank = feeds.valid && feeds.valid.data.length / batch;
-    if (blank) feeds.valid!.data.fill(0, count * blank);
-    const targets = copyTargets(feeds);
-    const { loss, prediction } = await trainer.evaluate(feeds);
-    const part = prediction.subarray(0, (prediction.length / batch) * count);
-    parts.push(part);
-    if (model.loss === 'cross-entropy') {
-      const labels = targets.label!.subarray(0, count);
-      perImage.push(...wrongClasses(part, labels as Int32Array));
-      lossSum += crossEntropyOf(part, labels as Int32Array);
-      weightSum += count;
-    } else {
-      const [depth, valid] = [targets.depth!, targets.valid!].map((target) => target.subarray(0, part.length));
-      meter.add(part, depth as Float32Array, valid as Float32Array);
-      perImage.push(...squaredErrors(part, depth as Float32Array, valid as Float32Array, count));
-      lossSum += loss * count;
-      weightSum += count;
-    }
-  }
-  const predictions = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    predictions.set(part, offset);
-    offset += part.length;
-  }
-  const metrics =
-    model.loss === 'cross-entropy'
-      ? { error: perImage.reduce((sum, wrong) => sum + wrong, 0) / perImage.length }
-      : { ...meter.result() };
-  return { loss: lossSum / weightSum, metrics, perImage, predictions };
-}
-
-/** The batch itself is given up to the trainer. */
-function copyTargets(batch: Batch): Partial<Record<'depth' | 'valid' | 'label', Float32Array | Int32Array>> {
-  const copy = (name: string) => batch[name]?.data.slice();
-  const [depth, valid, label] = ['depth', 'valid', 'label'].map(copy);
-  return { ...(depth && { depth }), ...(valid && { valid }), ...(label && { label }) };
-}
-
-/** Sum over samples of -log softmax(logits)[label]. */
-function crossEntropyOf(logits: Float32Array, labels: Int32Array): number {
-  const classes = logits.length / labels.length;
-  return labels.reduce((sum, label, i) => {
-    const row = logits.subarray(i * classes, (i + 1) * classes);
-    const largest = Math.max(...row);
-    return sum + largest + Math.log(row.reduce((total, x) => total + Math.exp(x - largest), 0)) - row[label]!;
-  }, 0);
 }

@@ -32,6 +32,14 @@ describe('experimentTable', () => {
     );
   });
 
+  it('says how far the best of several arms is ahead by chance', () => {
+    const random = comparison('random', { bestOfChance: 0.0244 });
+    expect(table([random, comparison('a'), comparison('b')])).toContain(
+      'If none of the 2 arms chose better than random, the best of them would still be expected 2.4 % ahead.',
+    );
+    expect(table([comparison('random'), comparison('a')])).not.toContain('If none');
+  });
+
   it('puts equal steps first and small budgets first', () => {
     const text = table([
       comparison('x', { protocol: 'equal-epochs' }),
@@ -77,6 +85,20 @@ describe('experimentPage', () => {
     arms: [{ name: 'full' }, { name: evil }],
     runs: [run('full', 1), run(evil, 0.2)],
     comparisons: [comparison(evil)],
+    measures: [
+      {
+        ...{
+          task: 'depth',
+          arm: evil,
+          budget: 0.2,
+          protocol: 'equal-steps',
+          measure: 'absrel',
+          at: 'best',
+          value: 0.375,
+        },
+        ...{ retention: { mean: 0.9, low: 0.8, high: 1 }, change: { mean: 0, low: 0, high: 0 }, draws: 5, runs: 5 },
+      },
+    ],
     notes: [evil],
     diagnostics: [{ [evil]: evil }],
     versions: {},
@@ -106,9 +128,10 @@ describe('experimentPage', () => {
 
   it('has every section and the numbers given, and no markup of the data', () => {
     const page = experimentPage({ summary, examples, coresets } as never);
-    for (const id of ['retention', 'curves', 'examples', 'coresets', 'diagnostics', 'runs'])
+    for (const id of ['retention', 'measures', 'curves', 'examples', 'coresets', 'diagnostics', 'runs'])
       expect(page).toContain(`<section id="${id}">`);
     expect(page).toContain('−1.2 % (−3.0 % to 0.6 %)');
+    expect(page).toContain('0.375<br>90.0 % (80.0 % to 100.0 %)');
     expect(page.match(/data:image\/png/g)).toHaveLength(5);
     expect(page).not.toContain('<script');
     expect(page).not.toMatch(/NaN|undefined/);
@@ -116,12 +139,13 @@ describe('experimentPage', () => {
 
   it('says what is missing', () => {
     const page = experimentPage({
-      summary: { ...summary, runs: [], comparisons: [], diagnostics: [] },
+      summary: { ...summary, runs: [], comparisons: [], measures: [], diagnostics: [] },
       examples: [],
       coresets: [],
     } as never);
     for (const text of [
       'Nothing was compared.',
+      'Nothing else was measured.',
       'There are no runs.',
       'No depth predictions',
       'Nothing was diagnosed.',

@@ -118,6 +118,69 @@ test('depth is predicted in metres, and pixels that are not valid count for noth
   expect(Math.sqrt(perImage.reduce((sum, square) => sum + square, 0) / perImage.length)).toBeCloseTo(metrics.rmse!, 3);
 });
 
+test('a ConvNeXt classifier sees patterns that the mean of the tokens does not show', async () => {
+  const model: ModelConfig = {
+    ...classifier,
+    adapter: { kind: 'convnext-classifier', embedDim: 32, subPatches: 4, blocks: 1, classes: 3 },
+  };
+  const side = officialConfig.image / officialConfig.patch;
+  const { dim, depth: blocks } = officialConfig;
+  /** Rows, columns or a chessboard of +1 and -1 in one channel, noise in the others: every channel's mean is near 0. */
+  const patterns = (count: number, first: number): TrainingData => ({
+    samples: count,
+    async batch(places) {
+      const data = new Float32Array(places.length * side * side * dim);
+      const label = Int32Array.from(places, (place) => place % 3);
+      for (let i = 0; i < data.length; i++) {
+        const [place, x, y] = [
+          Math.floor(i / dim / side / side),
+          Math.floor(i / dim) % side,
+          Math.floor(i / dim / side) % side,
+        ];
+        const sample = first + places[place]!;
+        const odd = [y, x, x + y][label[place]!]! + (noise(sample) < 0.5 ? 1 : 0);
+        data[i] = i % dim === 0 ? 2 * (odd % 2) - 1 : noise(sample * 1000 + (i % (side * side * dim))) / 5 - 0.1;
+      }
+      return {
+        [`tokens.${blocks - 1}`]: { data, dims: [places.length, side * side, dim] },
+        label: { data: label, dims: [places.length] },
+      };
+    },
+  });
+  const { curve } = await train(options(model, { data: patterns(48, 0), validation: patterns(12, 48), steps: 120 }));
+  expect(curve.at(-1)!.metrics.error).toBeLessThan(0.2);
+});
+
+test('the loss of the subset and of its pool: a subset learnt by heart says nothing of the rest', async () => {
+  const data = samples(6);
+  // Labels that nothing predicts.
+  const pool: TrainingData = {
+    samples: 700,
+    async batch(places, epoch) {
+      const batch = await samples(700).batch(places, epoch);
+      const label = Int32Array.from(places, (place) => (place < 6 ? place % 3 : Math.floor(noise(place) * 3)));
+      return { ...batch, label: { data: label, dims: [places.length] } };
+    },
+  };
+  const asked = new Set<number>();
+  const watched: TrainingData = {
+    samples: pool.samples,
+    batch(places, epoch) {
+      for (const place of places) asked.add(place);
+      return pool.batch(places, epoch);
+    },
+  };
+  const { subsetLoss, poolLoss } = await train(options(classifier, { data, pool: watched, steps: 200 }));
+  expect(subsetLoss).toBeLessThan(0.1);
+  expect(poolLoss).toBeGreaterThan(1);
+  expect(asked.size).toBe(512);
+  expect([Math.min(...asked), Math.max(...asked)]).toEqual([0, 698]);
+
+  const whole = await train(options(classifier, { data, pool: data, steps: 20 }));
+  expect(whole.subsetLoss).toBe(whole.poolLoss);
+  expect(await train(options(classifier, { steps: 20 }))).not.toHaveProperty('poolLoss');
+});
+
 test('a run that was stopped goes on from its checkpoint to the same bits', async () => {
   const whole = await train(options(classifier));
   const place = join(folder, 'stopped');

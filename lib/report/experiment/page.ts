@@ -4,6 +4,7 @@ import { formatCount, formatSeconds, formatValue, plural } from '../numbers.js';
 import { binsPerColour } from '../palette.js';
 import { styleSheet } from '../style.js';
 import { curveCharts, curveLegend } from './curves.js';
+import { measureTables } from './measures.js';
 import { coresetPictures, depthExamples } from './pictures.js';
 import type { ExperimentReportInput } from './types.js';
 import { conditions, groups, interval, percent, verdictSentence } from './words.js';
@@ -22,6 +23,9 @@ ${compared.length === 0 ? html`<p class="lead">Nothing was compared.</p>` : comp
 <section id="retention"><h2>Retention</h2>
 <p class="lead">Retention is metric(full) / metric(subset). Change is against random, paired by draw and training seed; negative is better. Intervals are 95 %.</p>
 ${compared.map(retentionTable)}</section>
+<section id="measures"><h2>Other measures</h2>
+<p class="lead">Mean value, and below it retention with its 95 % interval: full / subset, of delta1 to delta3 subset / full. Best is each measure's own best of a run. A subset that is learnt by heart has a low subsetLoss and a high poolLoss. No verdicts: there are too many to test.</p>
+${summary.measures.length > 0 ? measureTables(summary.measures) : html`<p class="hint">Nothing else was measured.</p>`}</section>
 <section id="curves"><h2>Loss curves</h2>
 <p class="lead">Median of an arm's runs; the band goes from the least to the greatest.</p>
 ${summary.runs.length > 0 ? html`${curveLegend(arms)}${curveCharts(summary.runs, arms)}` : html`<p class="hint">There are no runs.</p>`}</section>

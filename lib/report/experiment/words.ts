@@ -12,17 +12,19 @@ export function interval(value: Interval | undefined, format: (value: number) =>
   return value ? `${format(value.mean)} (${format(value.low)} to ${format(value.high)})` : '–';
 }
 
+type Condition = Pick<Comparison, 'task' | 'budget' | 'protocol' | 'at'>;
+
 /** `depth, 20.0 % of the data, equal steps, last`: what the arms of one group have in common. */
-export function conditions({ task, budget, protocol, at }: Comparison): string {
+export function conditions({ task, budget, protocol, at }: Condition): string {
   return `${task}, ${percent(budget)} of the data, ${protocol.replace('-', ' ')}, ${at}`;
 }
 
-/** Comparisons by task, protocol (equal steps first), budget, then `best` before `last`; arms keep their order. */
-export function groups(comparisons: readonly Comparison[]): Comparison[][] {
-  const byCondition = new Map<string, Comparison[]>();
-  for (const comparison of comparisons) {
-    const key = JSON.stringify([comparison.task, comparison.protocol, comparison.budget, comparison.at]);
-    byCondition.set(key, [...(byCondition.get(key) ?? []), comparison]);
+/** Comparisons, or other rows, by task, protocol (equal steps first), budget, then `best` before `last`; arms keep their order. */
+export function groups<Row extends Condition>(rows: readonly Row[]): Row[][] {
+  const byCondition = new Map<string, Row[]>();
+  for (const row of rows) {
+    const key = JSON.stringify([row.task, row.protocol, row.budget, row.at]);
+    byCondition.set(key, [...(byCondition.get(key) ?? []), row]);
   }
   return [...byCondition.values()].sort(([a], [b]) => {
     const order = (x: string, y: string) => (x < y ? -1 : x > y ? 1 : 0);
@@ -49,5 +51,10 @@ export function verdictSentence(group: readonly Comparison[]): string {
     limits.length < arms.length
       ? 'how small a difference could have been seen cannot be said'
       : `a difference under ${percent(Math.max(...limits))} could have been missed`;
-  return `With ${draws}, at ${where}: ${beats}${loses}; ${power}.`;
+  const chance = group.find(({ arm }) => arm === 'random')?.bestOfChance;
+  const luck =
+    chance === undefined
+      ? ''
+      : ` If none of the ${arms.length} arms chose better than random, the best of them would still be expected ${percent(chance)} ahead.`;
+  return `With ${draws}, at ${where}: ${beats}${loses}; ${power}.${luck}`;
 }
