@@ -56,8 +56,8 @@ function caveats(config: ExperimentConfig): string[] {
       'Draws are random parts of one data set and share samples and the validation split, so intervals over draws are too narrow for other data sets.',
     );
   }
-  const sums = config.embeddings.aggregation.filter((name) => name === 'mean' || name === 'sum');
-  if (sums.length === 2)
+  const aggregations = new Set(experimentArms(config).map(({ embedding }) => embedding?.aggregation));
+  if (aggregations.has('mean') && aggregations.has('sum'))
     found.push(
       'sum is mean times the number of tokens: strategies rank both alike, a difference between them is noise.',
     );

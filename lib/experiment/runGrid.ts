@@ -7,6 +7,7 @@ import { openEncoderWeights } from '../models/openEncoder.js';
 import type { JobOptions } from '../progress.js';
 import { readSafetensors } from '../weights/safetensors.js';
 import { isAdapterLayer, type WeightReader } from './adapterFeatures.js';
+import { alone, LOOK_AGAIN_MS } from './alone.js';
 import { rememberCells } from './cellIndex.js';
 import type { ValidationImages } from './compare.js';
 import type { ExperimentConfig } from './config.js';
@@ -54,8 +55,6 @@ interface Unit {
   readonly cells: Cell[];
 }
 
-/** Where another process trains a run, how long until we look again. */
-const LOOK_AGAIN_MS = 500;
 const PROGRESS_MS = 100;
 
 /**
@@ -84,8 +83,10 @@ export async function runGrid(
   const weights = await openEncoderWeights(await encoderOptionsOf(config));
   try {
     checkEncoder(config, encoder);
+    // Scenes, tokens and embeddings have one writer.
+    const prepare = <T>(work: () => Promise<T>) => alone(join(config.out, 'cache'), work, job.signal);
     for (let index = 0; index < config.seeds.draws; index++) {
-      const draw = await openDraw(config, encoder, index, job);
+      const draw = await prepare(() => openDraw(config, encoder, index, job));
       try {
         validation.push({ identity: draw.validationIdentity, clips: clipsOf(draw.validation) });
         const steps = progress(index);
@@ -113,8 +114,11 @@ export async function runGrid(
           return async (name) => (tensors[name] ? (tensors[name].data as Float32Array) : weights.read(name));
         };
         const subsets = subsetsOf(config, draw, open, full, job);
-        const units = await unitsOf(config, draw, subsets, own);
-        await rememberCells(config, units);
+        const units = await prepare(async () => {
+          const found = await unitsOf(config, draw, subsets, own);
+          await rememberCells(config, found);
+          return found;
+        });
         for (const note of subsets.notes) notes.add(note);
         countShared(units, shared);
         steps.expect(units);
