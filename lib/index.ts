@@ -1,4 +1,4 @@
-/** coregain as a list of verbs. Data flows one way: data -> embed -> reduce -> select -> report. */
+/** coregain as a list of verbs. Data flows one way: data -> embed -> reduce -> select -> train -> report. */
 
 // Data
 

@@ -46,7 +46,15 @@ export async function measureStep(config: ExperimentConfig, model: ModelConfig, 
       } while (performance.now() - start < TIMED_MS);
       return (performance.now() - start) / 1000 / count;
     };
-    const stepSeconds = await timed(() => trainer.step(noiseBatch(inputs), 1e-6));
+    const count = trainer.stepsAtATime;
+    const rates = Array.from({ length: count }, () => 1e-6);
+    const callSeconds = await timed(() =>
+      trainer.steps(
+        rates.map(() => noiseBatch(inputs)),
+        rates,
+      ),
+    );
+    const stepSeconds = callSeconds / count;
     const validationSeconds = await timed(() => trainer.evaluate(noiseBatch(inputs)));
     return { stepSeconds, validationSeconds, memoryBytes: Math.max(0, process.memoryUsage().rss - before) };
   } finally {

@@ -15,7 +15,8 @@ export interface Value {
   readonly shape: readonly Dim[];
 }
 
-export type Attribute = number | string | readonly number[] | { readonly float: number };
+/** `graph` = the body of a node such as Scan. It sees the values around it by their names; its frozen weights stand there. */
+export type Attribute = number | string | readonly number[] | { readonly float: number } | { readonly graph: Graph };
 
 export interface Node {
   readonly name: string;

@@ -44,12 +44,14 @@ export function serializeInline(graph: Graph, data: ReadonlyMap<string, Float32A
   });
 }
 
-function modelProto(graph: Graph, store: (tensor: ProtoWriter, parameter: Parameter) => void): Uint8Array {
+type Store = (tensor: ProtoWriter, parameter: Parameter) => void;
+
+function modelProto(graph: Graph, store: Store): Uint8Array {
   const model = protoWriter();
   writeInt(model, 1, IR_VERSION);
   writeString(model, 2, 'coregain');
   writeMessage(model, 7, graphProto(graph, store));
-  const domains = new Set(graph.nodes.map(({ domain }) => domain));
+  const domains = domainsOf(graph);
   for (const [domain, version] of [['', OPSET] as const, ['com.microsoft', 1] as const]) {
     if (domain && !domains.has(domain)) continue;
     const opset = protoWriter();
@@ -60,9 +62,19 @@ function modelProto(graph: Graph, store: (tensor: ProtoWriter, parameter: Parame
   return finish(model);
 }
 
-function graphProto(graph: Graph, store: (tensor: ProtoWriter, parameter: Parameter) => void): ProtoWriter {
+/** Those of the nodes, in bodies too. */
+function domainsOf({ nodes }: Graph): Set<string> {
+  const bodies = nodes.flatMap(({ attributes }) => Object.values(attributes).flatMap(bodyOf));
+  return new Set([...nodes.map(({ domain }) => domain), ...bodies.flatMap((body) => [...domainsOf(body)])]);
+}
+
+function bodyOf(value: Attribute): Graph[] {
+  return typeof value === 'object' && 'graph' in value ? [value.graph] : [];
+}
+
+function graphProto(graph: Graph, store: Store): ProtoWriter {
   const proto = protoWriter();
-  for (const node of graph.nodes) writeMessage(proto, 1, nodeProto(node));
+  for (const node of graph.nodes) writeMessage(proto, 1, nodeProto(node, store));
   writeString(proto, 2, 'coregain');
   for (const constant of graph.constants) {
     const tensor = tensorProto(constant);
@@ -83,18 +95,20 @@ function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | BigInt64Arra
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-function nodeProto(node: Node): ProtoWriter {
+function nodeProto(node: Node, store: Store): ProtoWriter {
   const proto = protoWriter();
   for (const input of node.inputs) writeString(proto, 1, input);
   for (const output of node.outputs) writeString(proto, 2, output);
   writeString(proto, 3, node.name);
   writeString(proto, 4, node.op);
-  for (const [name, value] of Object.entries(node.attributes)) writeMessage(proto, 5, attributeProto(name, value));
+  for (const [name, value] of Object.entries(node.attributes)) {
+    writeMessage(proto, 5, attributeProto(name, value, store));
+  }
   if (node.domain) writeString(proto, 7, node.domain);
   return proto;
 }
 
-function attributeProto(name: string, value: Attribute): ProtoWriter {
+function attributeProto(name: string, value: Attribute, store: Store): ProtoWriter {
   const proto = protoWriter();
   writeString(proto, 1, name);
   if (typeof value === 'number') {
@@ -106,6 +120,9 @@ function attributeProto(name: string, value: Attribute): ProtoWriter {
   } else if ('float' in value) {
     writeFloat(proto, 2, value.float);
     writeInt(proto, 20, 1);
+  } else if ('graph' in value) {
+    writeMessage(proto, 6, graphProto(value.graph, store));
+    writeInt(proto, 20, 5);
   } else {
     for (const item of value) writeInt(proto, 8, item);
     writeInt(proto, 20, 7);

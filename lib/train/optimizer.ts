@@ -36,13 +36,21 @@ export function learningRateAt({ learningRate, shape, warmupSteps }: Schedule, s
   return (learningRate * (1 + Math.cos(Math.PI * done))) / 2;
 }
 
+/** What differs from weight to weight. */
+export interface WeightOptions {
+  /** Factor of the learning rate. */
+  readonly scale: number;
+  /** Weight decay. */
+  readonly decay: number;
+}
+
 /** Factor of the learning rate, and weight decay, of the weight `name`. */
 export function weightOptions(
   { weightDecay, layerDecay }: Optimizer,
   encoder: MultimaeConfig,
   name: string,
   shape: readonly number[],
-): { scale: number; decay: number } {
+): WeightOptions {
   const free = shape.length === 1 || name.endsWith('.bias') || name.endsWith('pos_emb') || name === 'global_tokens';
   return { scale: layerDecay ** (encoder.depth + 1 - layerOf(name, encoder.depth)), decay: free ? 0 : weightDecay };
 }

@@ -8,14 +8,14 @@ import { meanLoss, type Validation, validate } from './evaluate.js';
 import type { Average } from './metrics.js';
 import { learningRateAt, type Optimizer, type Schedule } from './optimizer.js';
 import { batchOrder } from './order.js';
-import { openTrainer } from './trainer.js';
+import { openTrainer, type TrainerOptions } from './trainer.js';
 import { type ModelConfig, trainingGraph } from './trainingGraph.js';
 import type { TrainingData } from './types.js';
 
-/** Checkpoints are written at the ends of passes, but no more often than this. */
+/** Checkpoints are written when a pass has ended, but no more often than this. */
 const CHECKPOINT_MS = 10_000;
 
-export interface TrainOptions extends JobOptions {
+export interface TrainOptions extends JobOptions, Pick<TrainerOptions, 'stepsInGraph'> {
   readonly model: ModelConfig;
   /** Reads a weight by its name in a checkpoint, float32: trained ones their first values, frozen ones theirs. */
   weights(name: string): Promise<Float32Array>;
@@ -97,27 +97,38 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       saved = performance.now();
     };
     const order = batchOrder(data.samples, batch, seed);
-    const batchOf = (at: number) => {
-      const { places, epoch } = order.at(at);
-      const next = data.batch(places, epoch);
+    const passOf = (at: number) => Math.floor(at / order.stepsPerEpoch);
+    /** The mini-batches of the next call, which ends where the model is validated. */
+    const batchesFrom = (first: number) => {
+      const most = Math.min(trainer.stepsAtATime, steps - first);
+      let count = Math.min(1, most);
+      while (count < most && !isEvaluated(first + count, steps, evaluations)) count++;
+      const next = Promise.all(
+        Array.from({ length: count }, (_, i) => {
+          const { places, epoch } = order.at(first + i);
+          return data.batch(places, epoch);
+        }),
+      );
       next.catch(() => {}); // Reported when its turn comes.
       return next;
     };
     let last: Validation | undefined;
-    let ahead = batchOf(step);
+    let ahead = batchesFrom(step);
     let started = performance.now();
     while (step < steps) {
       if (signal?.aborted) {
         await save();
         signal.throwIfAborted();
       }
-      const feeds = await ahead;
-      const loss = trainer.step(feeds, learningRateAt(schedule, step, steps));
-      // The next mini-batch is read while this one is computed.
-      if (step + 1 < steps) ahead = batchOf(step + 1);
-      notes.lossSum += await loss;
-      notes.lossCount++;
-      step++;
+      const batches = await ahead;
+      const rates = batches.map((_, i) => learningRateAt(schedule, step + i, steps));
+      const before = step;
+      const losses = trainer.steps(batches, rates);
+      step += batches.length;
+      // The next mini-batches are read while these are computed.
+      ahead = batchesFrom(step);
+      for (const loss of await losses) notes.lossSum += loss;
+      notes.lossCount += batches.length;
       if (isEvaluated(step, steps, evaluations)) {
         notes.seconds += (performance.now() - started) / 1000;
         last = await validate(trainer, validation, options);
@@ -131,8 +142,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         notes.lossSum = notes.lossCount = 0;
         started = performance.now();
       }
-      const passEnds = step % order.stepsPerEpoch === 0 && step < steps;
-      if (passEnds && performance.now() - saved > CHECKPOINT_MS) {
+      const passEnded = passOf(step) > passOf(before) && step < steps;
+      if (passEnded && performance.now() - saved > CHECKPOINT_MS) {
         notes.seconds += (performance.now() - started) / 1000;
         await save();
         started = performance.now();

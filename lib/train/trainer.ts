@@ -1,14 +1,20 @@
 import { availableParallelism } from 'node:os';
 import type { MultimaeConfig } from '../models/config.js';
-import { createModelFolder } from '../onnx/modelFolder.js';
+import { createModelFolder, type ModelFolder } from '../onnx/modelFolder.js';
 import type { SessionOptions } from '../onnx/session.js';
 import { startThread } from '../onnx/thread.js';
 import { type Optimizer, weightOptions } from './optimizer.js';
-import type { TrainerSetup, TrainerState } from './trainerWorker.js';
+import { scanGraph } from './scanGraph.js';
+import type { TrainerOpened, TrainerSetup, TrainerState } from './trainerWorker.js';
 import type { TrainingGraph } from './trainingGraph.js';
 import type { Batch } from './types.js';
 
 export type { TrainerState } from './trainerWorker.js';
+
+/** Steps of one run of the model on CUDA: what goes over the bus once a run is then little beside them. */
+const STEPS_IN_GRAPH = 16;
+/** Bytes of mini-batches that such a run may take: they are on the device all at once. */
+const STACK_BYTES = 2 ** 29;
 
 export interface TrainerOptions extends SessionOptions {
   /** Graph with gradients. */
@@ -17,6 +23,8 @@ export interface TrainerOptions extends SessionOptions {
   readonly validation: TrainingGraph;
   readonly encoder: MultimaeConfig;
   readonly optimizer: Optimizer;
+  /** Takes the steps in the graph (`scanGraph`) on the CPU too, where that is slower: so that they can be tested there. */
+  readonly stepsInGraph?: boolean | undefined;
   /** Reads a weight by its name in a checkpoint, float32 and row-major. */
   weights(name: string): Promise<Float32Array>;
 }
@@ -26,11 +34,14 @@ export interface Trainer {
   readonly provider: 'cpu' | 'cuda';
   /** Names of the trained weights, in the order of every list of a `TrainerState`. */
   readonly names: readonly string[];
+  /** How many mini-batches `steps` should get where the caller has as many: 1 on the CPU, up to 16 on CUDA. */
+  readonly stepsAtATime: number;
   /**
-   * One step of the optimizer on a mini-batch; returns the loss before it. The batch's buffers are given up.
-   * ModelError `ERR_TRAINING_DIVERGED` where the loss is not finite.
+   * Steps of the optimizer, one for each mini-batch at its learning rate; returns the loss before each. How steps are
+   * divided into calls changes no bit. The batches' buffers are given up. ModelError `ERR_TRAINING_DIVERGED` where a
+   * loss is not finite; the weights are then those before that step.
    */
-  step(batch: Batch, learningRate: number): Promise<number>;
+  steps(batches: readonly Batch[], learningRates: readonly number[]): Promise<Float32Array>;
   /** Loss and prediction of a batch; nothing is changed, but the batch's buffers are given up. */
   evaluate(batch: Batch): Promise<{ loss: number; prediction: Float32Array }>;
   /** Loss and gradients of a batch, in the order of `names`; nothing is changed. */
@@ -46,39 +57,44 @@ export interface Trainer {
  * `ERR_TEMPORARY_FOLDER`, and what `weights` throws.
  */
 export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { training, validation, encoder, optimizer, threads = 0, device = 'auto' } = options;
+  const { training, validation, encoder, optimizer, threads = 0, device = 'auto', stepsInGraph = false } = options;
   const { trained, gradients } = training;
   const each = trained.map(({ name, shape }) => weightOptions(optimizer, encoder, name, shape));
-  const folders = await Promise.all([training, validation].map(({ graph }) => createModelFolder(graph)));
+  const graphs = [training.graph, validation.graph];
+  if (stepsInGraph || device !== 'cpu') graphs.push(scanGraph(training, optimizer, each));
+  const folders: ModelFolder[] = [];
   try {
-    for (const [i, { graph }] of [training, validation].entries()) {
+    for (const [i, graph] of graphs.entries()) {
+      folders.push(await createModelFolder(graph));
       for (const tensor of new Set(graph.parameters.map((parameter) => parameter.tensor))) {
         await folders[i]!.put(tensor, await options.weights(tensor));
       }
     }
-    const [trainPath, evaluatePath] = await Promise.all(folders.map((folder) => folder.finish()));
+    const [trainPath, evaluatePath, scanPath] = await Promise.all(folders.map((folder) => folder.finish()));
     const setup: TrainerSetup = {
       device,
       threads: threads || availableParallelism(),
       trainPath: trainPath!,
       evaluatePath: evaluatePath!,
+      scanPath,
+      stepsInGraph,
       names: trained.map(({ name }) => name),
       shapes: trained.map(({ shape }) => shape),
       gradients,
       optimizer,
-      scales: each.map(({ scale }) => scale),
-      decays: each.map(({ decay }) => decay),
+      each,
     };
-    const thread = await startThread<'cpu' | 'cuda'>(new URL('./trainerWorker.js', import.meta.url), setup);
+    const thread = await startThread<TrainerOpened>(new URL('./trainerWorker.js', import.meta.url), setup);
     const values: Float32Array[] = [];
     for (const { name } of trained) values.push(await options.weights(name));
     const zeros = values.map((value) => new Float32Array(value.length));
     await thread.call('load', { step: 0, values, first: zeros, second: zeros } satisfies TrainerState);
     return {
-      provider: thread.opened,
+      provider: thread.opened.provider,
       names: setup.names,
-      step: (batch, learningRate) => thread.call('step', { feeds: batch, learningRate }, buffersOf(batch)),
-      evaluate: (batch) => thread.call('evaluate', { feeds: batch }, buffersOf(batch)),
+      stepsAtATime: thread.opened.inGraph ? stepsThatFit(training) : 1,
+      steps: (batches, learningRates) => thread.call('steps', { batches, learningRates }, buffersOf(batches)),
+      evaluate: (batch) => thread.call('evaluate', { feeds: batch }, buffersOf([batch])),
       gradients: (batch) => thread.call('gradients', { feeds: batch }),
       save: () => thread.call('save', undefined),
       load: (state) => thread.call('load', state),
@@ -89,6 +105,13 @@ export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
   }
 }
 
-function buffersOf(batch: Batch): ArrayBuffer[] {
-  return [...new Set(Object.values(batch).map(({ data }) => data.buffer as ArrayBuffer))];
+function stepsThatFit({ graph, trained }: TrainingGraph): number {
+  const weights = new Set(trained.map(({ name }) => name));
+  const samples = graph.inputs.filter(({ name }) => !weights.has(name));
+  const bytes = samples.reduce((sum, { shape }) => sum + 4 * (shape as number[]).reduce((a, b) => a * b, 1), 0);
+  return Math.max(1, Math.min(STEPS_IN_GRAPH, Math.floor(STACK_BYTES / bytes)));
+}
+
+function buffersOf(batches: readonly Batch[]): ArrayBuffer[] {
+  return [...new Set(batches.flatMap((batch) => Object.values(batch).map(({ data }) => data.buffer as ArrayBuffer)))];
 }

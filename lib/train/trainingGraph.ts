@@ -57,7 +57,7 @@ export function isTrained({ encoder, training }: ModelConfig, name: string): boo
 export interface TrainingGraph {
   readonly graph: Graph;
   /** Trained weights that the loss depends on, in the order of `gradients`. */
-  readonly trained: readonly { readonly name: string; readonly shape: readonly number[] }[];
+  readonly trained: readonly (Value & { readonly shape: readonly number[] })[];
   /** Outputs with the gradients of `trained`; empty in a graph for validation. */
   readonly gradients: readonly string[];
 }

@@ -20,7 +20,7 @@ beforeAll(async () => {
   const { status, stdout, stderr } = await coregain(['run', '--config', 'c.yaml'], folder);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toMatch(/^8 of 24 samples \(33\.3%\) from 4 bins\n/);
-  expect(stdout).toContain('seeded random initialisation (seed 0), not trained');
+  expect(stdout).toContain('weights of this package, tuned on the depth of rendered scenes');
 });
 
 test('the folder holds the coreset, its provenance and its pictures', async () => {

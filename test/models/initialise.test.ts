@@ -10,12 +10,12 @@ const deviation = (data: Float32Array) => Math.sqrt(data.reduce((sum, x) => sum 
 const largest = (data: Float32Array) => data.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 
 test.each([
-  ['encoder.0.attn.qkv.weight', Math.sqrt(6 / (2 * 192))],
-  ['encoder.0.attn.proj.weight', Math.sqrt(6 / (2 * 192))],
-  ['encoder.3.mlp.fc1.weight', Math.sqrt(6 / (5 * 192))],
-  ['encoder.3.mlp.fc2.weight', Math.sqrt(6 / (5 * 192))],
-  ['input_adapters.rgb.proj.weight', Math.sqrt(6 / (192 + 3 * 256))],
-  ['input_adapters.semseg.proj.weight', Math.sqrt(6 / (192 + 64 * 16))],
+  ['encoder.0.attn.qkv.weight', Math.sqrt(6 / (2 * tiny.dim))],
+  ['encoder.0.attn.proj.weight', Math.sqrt(6 / (2 * tiny.dim))],
+  ['encoder.3.mlp.fc1.weight', Math.sqrt(6 / (5 * tiny.dim))],
+  ['encoder.3.mlp.fc2.weight', Math.sqrt(6 / (5 * tiny.dim))],
+  ['input_adapters.rgb.proj.weight', Math.sqrt(6 / (tiny.dim + 3 * 256))],
+  ['input_adapters.semseg.proj.weight', Math.sqrt(6 / (tiny.dim + 64 * 16))],
 ])('%s is uniform within Xavier bounds', (name, bound) => {
   const data = weight(name);
   expect(largest(data)).toBeLessThanOrEqual(bound);

@@ -210,7 +210,7 @@ describe('seeded initialisation', () => {
       using({ modalities }, async (encoder) => {
         const [tokens] = await encoder.encode(input, [3]);
         const [start, end] = encoder.tokenRanges(128, 128).rgb!;
-        return tokens!.data.slice(start * 192, end * 192);
+        return tokens!.data.slice(start * encoder.config.dim, end * encoder.config.dim);
       });
     expect(largestDifference(await order(['rgb', 'semseg']), await order(['semseg', 'rgb']))).toBeLessThan(TOLERANCE);
   });

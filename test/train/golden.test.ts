@@ -38,6 +38,9 @@ const paper: ModelConfig = {
   loss: 'berhu',
 };
 
+const oneStep = async (trainer: Trainer, batch: Batch, learningRate: number) =>
+  (await trainer.steps([batch], [learningRate]))[0]!;
+
 /** The first `count` tokens of each sample, [B, T, D] -> [B, count, D]. */
 function firstTokens(tensor: Tensor, count: number) {
   const [batch, tokens, dim] = tensor.shape as [number, number, number];
@@ -115,7 +118,7 @@ describe('official DPT adapter on frozen tokens', () => {
         expect(relativeDifference(name, gradients[i]!, expected), name).toBeLessThan(1e-5);
       });
       const losses: number[] = [];
-      for (let step = 0; step < 5; step++) losses.push(await trainer.step(batch(), 1e-3));
+      for (let step = 0; step < 5; step++) losses.push(await oneStep(trainer, batch(), 1e-3));
       expect(largestDifference(losses, file['io.losses_before_each_step']!.data as Float64Array)).toBeLessThan(2e-5);
       const { step, values } = await trainer.save();
       expect(step).toBe(5);
@@ -147,16 +150,16 @@ describe('official DPT adapter on frozen tokens', () => {
     const { file, batch } = await officialBatch();
     const weights = (name: string) => file[`state.${name.slice(ADAPTER_PREFIX.length)}`];
     const whole = await training(official, adamw, weights, async (trainer) => {
-      for (let step = 0; step < 4; step++) await trainer.step(batch(), 1e-3);
+      for (let step = 0; step < 4; step++) await oneStep(trainer, batch(), 1e-3);
       return trainer.save();
     });
     const half = await training(official, adamw, weights, async (trainer) => {
-      for (let step = 0; step < 2; step++) await trainer.step(batch(), 1e-3);
+      for (let step = 0; step < 2; step++) await oneStep(trainer, batch(), 1e-3);
       return trainer.save();
     });
     const goOn = async (trainer: Trainer) => {
       await trainer.load(half);
-      for (let step = 2; step < 4; step++) await trainer.step(batch(), 1e-3);
+      for (let step = 2; step < 4; step++) await oneStep(trainer, batch(), 1e-3);
       return trainer.save();
     };
     const resumed = await training(official, adamw, weights, goOn, 1);
@@ -170,7 +173,7 @@ describe('official DPT adapter on frozen tokens', () => {
       const bad = batch();
       bad.depth!.data[7] = Number.NaN;
       bad.valid!.data[7] = 1;
-      await expect(trainer.step(bad, 1e-3)).rejects.toMatchObject({ code: 'ERR_TRAINING_DIVERGED' });
+      await expect(oneStep(trainer, bad, 1e-3)).rejects.toMatchObject({ code: 'ERR_TRAINING_DIVERGED' });
       // The weights are as they were.
       expect((await trainer.gradients(batch())).loss).toBeCloseTo(floats(file['io.loss_berhu_masked'])[0]!, 5);
     });
@@ -205,13 +208,13 @@ describe('the paper, end to end', () => {
         expect(relativeDifference(name, gradients[i]!, floats(expected)), name).toBeLessThan(1e-5);
       });
       expect(compared).toBe(folder ? 115 : 91);
-      const losses = [await trainer.step(batch(), 5e-5)];
+      const losses = [await oneStep(trainer, batch(), 5e-5)];
       const { values } = await trainer.save();
       trainer.names.forEach((name, i) => {
         const expected = stepped[name];
         if (expected) compareStepped(values[i]!, floats(expected), floats(all[name]), 2 * 5e-5);
       });
-      for (let step = 1; step < 5; step++) losses.push(await trainer.step(batch(), 5e-5));
+      for (let step = 1; step < 5; step++) losses.push(await oneStep(trainer, batch(), 5e-5));
       expect(largestDifference(losses, file['io.losses_before_each_step']!.data as Float64Array)).toBeLessThan(5e-5);
     });
   }
