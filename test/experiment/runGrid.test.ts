@@ -100,7 +100,7 @@ test('arms that choose the same samples share one run, and a note says so', asyn
   expect(notes.filter((note) => note.includes('chose the same samples'))).toEqual([
     '`bins mean whole` and `bins mean pca-500` chose the same samples in 1 case and share those runs.',
   ]);
-  expect(notes.some((note) => note.startsWith('pca-500 of mean has '))).toBe(true);
+  expect(notes.some((note) => note.startsWith('pca-500 of mean (last) has '))).toBe(true);
 });
 
 test('an abort stops all runs at work; those that were finished stay', async () => {
