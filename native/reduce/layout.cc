@@ -52,6 +52,8 @@ void descend(std::vector<float>& points, size_t dims, const Graph& graph, const 
   const size_t n = points.size() / dims;
   const std::vector<float>& others = anchors == nullptr ? points : *anchors;
   const size_t m = others.size() / dims;
+  // An edge of the original moves both its ends, and is there twice: a vertex is pulled as its head and as its tail.
+  const size_t pulls = anchors == nullptr ? 2 : 1;
   const double heaviest = graph.weight.empty() ? 1 : *std::max_element(graph.weight.begin(), graph.weight.end());
   const size_t slots = (n + kTurns - 1) / kTurns;
   std::vector<float> moved(slots * dims);
@@ -72,7 +74,8 @@ void descend(std::vector<float>& points, size_t dims, const Graph& graph, const 
             const double share = graph.weight[e] / heaviest;
             if (!(std::floor((time + 1) * share) > std::floor(time * share))) continue;
             const float* target = &others[static_cast<size_t>(graph.to[e]) * dims];
-            step(point, target, dims, attraction(descent.curve, squared_distance(point, target, dims)), rate);
+            for (size_t pull = 0; pull < pulls; ++pull)
+              step(point, target, dims, attraction(descent.curve, squared_distance(point, target, dims)), rate);
             for (size_t s = 0; s < kNegatives; ++s) {
               const size_t j = words.below(m);
               if (anchors == nullptr && j == i) continue;

@@ -20,7 +20,7 @@ struct Descent {
 };
 
 // Moves the points [n, dims]. In each epoch an edge of weight w is used w / (largest w) times on average, on a fixed
-// schedule; its vertex moves towards the neighbour, and away from five vertices drawn by (seed, epoch, vertex).
+// schedule; its vertex moves towards the neighbour (twice, for the edge's two directions), and away from five vertices drawn by (seed, epoch, vertex).
 //
 // A vertex moves only itself: of a symmetric graph the neighbour has the edge too. An epoch has eight turns: vertices of
 // one turn (every eighth) move at once, each looking at where the others were when the turn began, so that nothing depends
