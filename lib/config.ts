@@ -86,7 +86,18 @@ const schema = z.strictObject(
       )
       .prefault({}),
     reduce: z
-      .strictObject({ method: choice(REDUCTIONS).default('pca'), dims: atLeast(1).default(64) }, group)
+      .strictObject(
+        {
+          method: choice(REDUCTIONS).default('pca'),
+          dims: atLeast(1).default(64),
+          /** Of `umap`, as the rest; see `UmapOptions` for what is meant where they are not given. */
+          neighbours: atLeast(2).optional(),
+          minDist: z.number('a number in 0..1').min(0, 'a number in 0..1').max(1, 'a number in 0..1').optional(),
+          epochs: atLeast(1).optional(),
+          seed: atLeast(0).optional(),
+        },
+        group,
+      )
       .prefault({}),
     select: z
       .strictObject(

@@ -25,6 +25,7 @@ export { type PresetName, presets } from './models/presets.js';
 export type { LinearModel } from './reduce/pca.js';
 export { project2d } from './reduce/projection.js';
 export { REDUCTIONS, type ReduceOptions, type ReduceResult, type Reduction, reduce } from './reduce/reduce.js';
+export * as umap from './reduce/umap.js';
 
 // Select
 

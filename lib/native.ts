@@ -164,6 +164,27 @@ export interface StrategyJob {
   control: Int32Array;
 }
 
+/** What `umapFit` and `umapPlace` ask; already validated. */
+export interface UmapJob extends StrategyJob {
+  /** float32 [rows, dims], on a SharedArrayBuffer: receives the result. */
+  out: Float32Array;
+  dims: number;
+  neighbours: number;
+  minDist: number;
+  epochs: number;
+  seed: number;
+}
+
+/** Rows to place in a layout that was fitted to others. */
+export interface UmapPlaceJob extends UmapJob {
+  /** Training rows and where they lie, on SharedArrayBuffers. */
+  fittedData: Float32Array | Float64Array;
+  fittedPoints: Float32Array | Float64Array;
+  fittedRows: number;
+  a: number;
+  b: number;
+}
+
 /** Arguments of `adamStep`, already validated: parameters and moments are changed in place. */
 export interface AdamJob {
   /** One entry for each parameter; the four lists are as long as each other, and so are the arrays of a parameter. */
@@ -209,6 +230,10 @@ export interface NativeAddon {
   density(
     job: StrategyJob & { fraction: number; seed: number },
   ): Promise<{ radiusSquared: number; neighbours: Int32Array; order: Int32Array }>;
+  /** Writes a layout of the rows into `out`; gives the parameters of its similarity. */
+  umapFit(job: UmapJob): Promise<{ a: number; b: number }>;
+  /** Writes where the rows belong in a fitted layout into `out`. */
+  umapPlace(job: UmapPlaceJob): Promise<void>;
   /** One step of Adam (arXiv 1412.6980) or AdamW (arXiv 1711.05101); works on the calling thread and returns when done. */
   adamStep(job: AdamJob): void;
   renderScenes(job: RenderJob): Promise<RenderedScene[]>;

@@ -65,9 +65,9 @@ export async function run(input: RunConfigInput | RunConfig, options: RunOptions
     const drawing = await checkSelection(config, dataset);
     const { encoder, ...embedded } = await timed('embed', () => embedAll(config, dataset, job));
     const { matrix, notes } = await timed('reduce', async () => {
-      const reduced = await reduce(embedded.path, { ...config.reduce, ...job });
+      const reduced = await reduce(embedded.path, { ...config.reduce, threads, ...job });
       const { data, rows, cols } = reduced.matrix;
-      if (reduced.model) await writeNpy(join(out, 'reduced.npy'), { data, shape: [rows, cols] });
+      if (config.reduce.method !== 'none') await writeNpy(join(out, 'reduced.npy'), { data, shape: [rows, cols] });
       return reduced;
     });
     const selection = await timed('select', () => select(matrix, { ...config.select, ...drawing, threads, ...job }));

@@ -8,6 +8,8 @@ const lib = fileURLToPath(new URL('../lib', import.meta.url));
 /** Lowest first: a file imports from its own place or from a lower one. What stands in no list is at the bottom. */
 const PLACES = [
   'formats',
+  'nativeJob.ts',
+  'sharedData.ts',
   'weights',
   'onnx',
   'models',

@@ -18,6 +18,17 @@ export function integerFrom(min: number): (text: string) => number {
   };
 }
 
+/** Reads a number in `min`..`max`. */
+export function numberIn(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= min && value <= max)) {
+      throw new InvalidArgumentError(`It must be a number in ${min}..${max}.`);
+    }
+    return value;
+  };
+}
+
 /** Reads a budget: a number where it is one, so that `0.2` is what 0.2 in a configuration is. */
 function budgetOf(text: string): number | string {
   const budget = text.endsWith('%') ? text : Number(text);

@@ -1,47 +1,86 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { ConfigError } from '../errors.js';
 import { writeNpy } from '../formats/npy.js';
-import { reduce } from '../reduce/reduce.js';
+import type { LinearModel } from '../reduce/pca.js';
+import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
+import type { UmapModel } from '../reduce/umap.js';
 import { formatCount, formatSeconds, formatShare } from '../report/numbers.js';
 import { addCommand } from './command.js';
-import { integerFrom } from './options.js';
+import { integerFrom, numberIn, threadsOption } from './options.js';
 
 interface Flags {
   embeddings: string;
+  method: Exclude<Reduction, 'none'>;
   dims: number;
+  neighbours?: number;
+  minDist?: number;
+  epochs?: number;
+  seed?: number;
+  threads?: number;
   out: string;
 }
 
 export function addReduce(program: Command): void {
-  addCommand<Flags>(program, {
+  const command = addCommand<Flags>(program, {
     name: 'reduce',
     needs: ['embeddings', 'out'],
-    summary: 'embeddings -> fewer dimensions, by PCA',
-    examples: ['coregain reduce --embeddings embeddings.npy --dims 64 --out reduced.npy'],
+    summary: 'embeddings -> fewer dimensions, by PCA or UMAP',
+    examples: [
+      'coregain reduce --embeddings embeddings.npy --dims 64 --out reduced.npy',
+      'coregain reduce --embeddings embeddings.npy --method umap --dims 2 --neighbours 30 --out layout.npy',
+    ],
     resumes: false,
-    async action({ embeddings, dims, out }, job) {
-      const { matrix, model, notes, seconds } = await reduce(embeddings, { method: 'pca', dims, ...job });
+    async action({ embeddings, out, ...options }, job) {
+      checkMethod(options);
+      const { matrix, model, layout, notes, seconds } = await reduce(embeddings, { ...options, ...job });
       await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
-      const { variance, totalVariance, rank } = model!;
-      const kept = variance.reduce((sum, value) => sum + value, 0);
+      const { facts, line } = model ? pcaFacts(model) : umapFacts(layout!);
       return {
-        json: {
-          path: out,
-          rows: matrix.rows,
-          cols: matrix.cols,
-          explained: kept / totalVariance,
-          rank,
-          notes,
-          seconds,
-        },
+        json: { path: out, method: options.method, rows: matrix.rows, cols: matrix.cols, ...facts, notes, seconds },
         lines: [
           `${formatCount(matrix.rows)} rows of ${formatCount(matrix.cols)} features in ${out}`,
-          `  ${formatShare(kept, totalVariance)} of the variance, ${formatSeconds(seconds)}`,
+          `  ${line}, ${formatSeconds(seconds)}`,
           ...notes.map((note) => `  note: ${note}`),
         ],
       };
     },
   })
     .option('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
+    .addOption(
+      new Option('--method <name>', 'reduction')
+        .choices(REDUCTIONS.filter((name) => name !== 'none'))
+        .default('pca'),
+    )
     .option('--dims <count>', 'dimensions that are kept', integerFrom(1), 64)
-    .option('--out <file>', '.npy file to write');
+    .option('--neighbours <count>', 'of umap: points that a neighbourhood has (default: 15)', integerFrom(2))
+    .option('--min-dist <distance>', 'of umap: how near points may lie, 0..1 (default: 0.1)', numberIn(0, 1))
+    .option('--epochs <count>', 'of umap: rounds (default: 500, above 10,000 rows 200)', integerFrom(1))
+    .option('--seed <number>', 'of umap (default: 0)', integerFrom(0));
+  threadsOption(command).option('--out <file>', '.npy file to write');
+}
+
+function checkMethod({ method, ...options }: Omit<Flags, 'embeddings' | 'out'>): void {
+  if (method === 'umap') return;
+  const { neighbours, minDist, epochs, seed } = options;
+  const given = Object.entries({ neighbours, 'min-dist': minDist, epochs, seed }).find(
+    ([, value]) => value !== undefined,
+  );
+  if (given) {
+    throw new ConfigError('ERR_FLAG_UNUSED', `\`--${given[0]}\` is of umap. Add \`--method umap\`, or leave it out.`);
+  }
+}
+
+function pcaFacts({ variance, totalVariance, rank }: LinearModel) {
+  const kept = variance.reduce((sum, value) => sum + value, 0);
+  return {
+    facts: { explained: kept / totalVariance, rank },
+    line: `${formatShare(kept, totalVariance)} of the variance`,
+  };
+}
+
+function umapFacts({ neighbours, minDist, epochs, seed }: UmapModel) {
+  return {
+    facts: { neighbours, minDist, epochs, seed },
+    line: `UMAP of ${neighbours} neighbours, ${epochs} epochs, seed ${seed}`,
+  };
 }

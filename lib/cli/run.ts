@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { checkConfig, demoConfig, type RunConfigInput } from '../config.js';
 import { readConfig } from '../configFile.js';
+import { REDUCTIONS } from '../reduce/reduce.js';
 import { formatSeconds } from '../report/numbers.js';
 import { type RunResult, run } from '../run.js';
 import { addCommand } from './command.js';
@@ -54,8 +55,8 @@ export function addRun(program: Command): void {
     );
   encoderOptions(command);
   command
-    .addOption(new Option('--reduce <method>', 'reduction (default: pca)').choices(['pca', 'none']))
-    .option('--dims <count>', 'dimensions after PCA (default: 64)', integerFrom(1));
+    .addOption(new Option('--reduce <method>', 'reduction (default: pca)').choices(REDUCTIONS))
+    .option('--dims <count>', 'dimensions after it (default: 64)', integerFrom(1));
   selectOptions(command);
   threadsOption(command);
 }

@@ -153,7 +153,7 @@ const schema = z.strictObject(
            */
           layer: list(layer, `a list; each item ${LAYER}`).optional(),
           reduce: list(choice(REDUCTIONS), 'a list of reductions').default(['pca']),
-          /** Of PCA; clipped to the rank of the data. */
+          /** Of PCA and UMAP; of PCA clipped to the rank of the data. */
           dims: list(atLeast(1), 'a list of numbers of dimensions').default([64]),
         },
         group,

@@ -70,7 +70,9 @@ export function subsetsOf(
     once(matrices, keyOf(choice), async () => {
       const matrix = await whole(choice);
       if (choice.reduction === 'none') return matrix;
-      const reduced = await reduce(matrix, { method: choice.reduction, dims: choice.dims, ...job });
+      const seed = config.seeds.first + 1000 * draw.index;
+      const options = { dims: choice.dims, seed, threads: config.threads, ...job };
+      const reduced = await reduce(matrix, { method: choice.reduction, ...options });
       if (reduced.notes.length > 0) {
         notes.add(
           `${choice.reduction}-${choice.dims} of ${choice.aggregation} (${choice.layer}) has ${reduced.matrix.cols} dimensions, because ${matrix.rows} samples of ${matrix.cols} features vary in no more.`,

@@ -4,29 +4,35 @@ import { readNpy } from '../formats/npy.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
 import { type Embeddings, type LinearModel, pca, sourceOf } from './pca.js';
+import * as umap from './umap.js';
 
-export const REDUCTIONS = ['pca', 'none'] as const;
+export const REDUCTIONS = ['pca', 'umap', 'none'] as const;
 export type Reduction = (typeof REDUCTIONS)[number];
 
-export interface ReduceOptions extends JobOptions {
-  /** `pca`: the `dims` directions of largest variance. `none`: the embeddings as they are. */
+export interface ReduceOptions extends Omit<umap.UmapOptions, 'dims'> {
+  /**
+   * `pca`: the `dims` directions of largest variance. `umap`: a layout in `dims` dimensions that keeps near points near; the
+   * other options are for it. `none`: the embeddings as they are.
+   */
   method: Reduction;
-  /** Wanted number of features, for `pca`. */
+  /** Wanted number of features, for `pca` and `umap`. */
   dims?: number | undefined;
 }
 
 export interface ReduceResult {
-  /** [N, k]; on a SharedArrayBuffer for `pca` and for whatever is read from a file. */
+  /** [N, k]; on a SharedArrayBuffer for `pca`, `umap` (float32) and for whatever is read from a file. */
   readonly matrix: EmbeddingMatrix;
   /** For `pca`: what was fitted. `variance[i] / totalVariance` is the explained ratio of component i. */
   readonly model?: LinearModel;
+  /** For `umap`: what was fitted. */
+  readonly layout?: umap.UmapModel;
   /** Sentences about what came out otherwise than asked for, e.g. fewer dimensions. */
   readonly notes: readonly string[];
   readonly seconds: number;
 }
 
 /**
- * Reduces embeddings, in memory or from an .npy file, to `dims` features or as many as the data has.
+ * Reduces embeddings, in memory or from an .npy file, to `dims` features; by PCA to as many as the data has.
  * @throws {DataError} naming the file and the cure; rejects with `signal.reason` when aborted.
  */
 export async function reduce(input: Embeddings, options: ReduceOptions): Promise<ReduceResult> {
@@ -36,7 +42,11 @@ export async function reduce(input: Embeddings, options: ReduceOptions): Promise
     const matrix = typeof input === 'string' ? await readNpy(input, options) : input;
     return { matrix, notes: [], seconds: seconds() };
   }
-  const dims = options.dims as number; // `fit` refuses what is not a positive integer.
+  const dims = options.dims as number; // either `fit` refuses what is not a positive integer.
+  if (options.method === 'umap') {
+    const { model, matrix } = await umap.fit(input, { ...options, dims });
+    return { matrix, layout: model, notes: [], seconds: seconds() };
+  }
   const { onProgress } = options;
   const total = (half: 0 | 1): JobOptions => ({
     signal: options.signal,

@@ -4,8 +4,8 @@ import { integer, oneOf, outOfRange, wrongType } from '../check.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import { type GreedyJob, native } from '../native.js';
 import type { JobOptions } from '../progress.js';
-import { runNative } from './nativeJob.js';
-import { sharedData } from './shared.js';
+import { runNative } from '../nativeJob.js';
+import { sharedData } from '../sharedData.js';
 import type { Gain, Partition, Remainder } from './types.js';
 
 export const GAINS = ['sqeuclidean', 'cosine'] as const satisfies readonly Gain[];

@@ -7,7 +7,7 @@ import type { EmbeddingMatrix } from '../matrix.js';
 import { native } from '../native.js';
 import { checkMatrix } from './bins.js';
 import { SIMILARITIES, type Similarity } from './objectives/types.js';
-import { sharedData } from './shared.js';
+import { sharedData } from '../sharedData.js';
 
 export interface SieveOptions {
   /**

@@ -11,6 +11,7 @@ class Addon : public Napi::Addon<Addon> {
     register_objectives(env, exports, jobs_);
     register_sieve(env, exports, jobs_);
     register_strategies(env, exports, jobs_);
+    register_reduce(env, exports, jobs_);
     register_train(env, exports);
     register_render(env, exports, jobs_);
     napi_add_async_cleanup_hook(

@@ -26,17 +26,8 @@ double product(const float* a, const float* b, size_t d) {
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-Rows::Rows(const Matrix& x, ThreadPool& pool, const Control& control, const std::string& simd)
-    : n(x.rows),
-      d(x.cols),
-      mean(x.cols),
-      kernel_(dot_kernel(simd)),
-      stride_(kernel_.padded(x.cols)),
-      y_(x.rows * stride_),
-      squares_(x.rows) {
-  const double rounded = kernel_.roundings(d) * 0x1p-24;
-  error_ = rounded / (1 - rounded) * (1 + 0x1p-20);
-
+std::vector<double> mean_of(const Matrix& x, ThreadPool& pool, const Control& control) {
+  const size_t n = x.rows, d = x.cols;
   // sums of blocks of rows, added in their order
   const size_t blocks = (n + kBlock - 1) / kBlock;
   std::vector<std::vector<double>> sums(blocks);
@@ -59,11 +50,25 @@ Rows::Rows(const Matrix& x, ThreadPool& pool, const Control& control, const std:
                 "Row " + std::to_string(row) +
                     " has a value that is not finite. Every value must be: remove the row or compute it again.",
                 static_cast<int64_t>(row));
+  std::vector<double> mean(d);
   for (const std::vector<double>& sum : sums)
     for (size_t j = 0; j < d; ++j) mean[j] += sum[j];
   for (double& m : mean) m /= static_cast<double>(n);
+  return mean;
+}
 
-  std::fill(bad.begin(), bad.end(), n);
+Rows::Rows(const Matrix& x, ThreadPool& pool, const Control& control, const std::string& simd)
+    : n(x.rows),
+      d(x.cols),
+      mean(mean_of(x, pool, control)),
+      kernel_(dot_kernel(simd)),
+      stride_(kernel_.padded(x.cols)),
+      y_(x.rows * stride_),
+      squares_(x.rows) {
+  const double rounded = kernel_.roundings(d) * 0x1p-24;
+  error_ = rounded / (1 - rounded) * (1 + 0x1p-20);
+
+  std::vector<size_t> bad(pool.size(), n);
   pool.for_blocks(n, kBlock, [&](unsigned t, size_t begin, size_t end) {
     control.check();
     for (size_t i = begin; i < end; ++i) {

@@ -110,7 +110,7 @@ describe('refuses', () => {
     await expect(reduce(randomMatrix(1, 4), { method: 'pca', dims: 1 })).rejects.toThrow(/at least two/);
     await expect(reduce(randomMatrix(9, 4), { method: 'pca', dims: 0 })).rejects.toThrow(RangeError);
     await expect(reduce(randomMatrix(9, 4), { method: 'pca' })).rejects.toThrow(TypeError);
-    await expect(reduce(randomMatrix(9, 4), { method: 'umap' as 'pca' })).rejects.toThrow(RangeError);
+    await expect(reduce(randomMatrix(9, 4), { method: 'tsne' as 'pca' })).rejects.toThrow(RangeError);
     const big = { data: Float64Array.from([1e200, -1e200, 1e200, 0, 0, 1]), rows: 3, cols: 2 };
     await expect(reduce(big, { method: 'pca', dims: 1 })).rejects.toMatchObject({ code: 'ERR_PCA_OVERFLOW' });
   });

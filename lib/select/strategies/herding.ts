@@ -3,7 +3,7 @@ import { native } from '../../native.js';
 import type { JobOptions } from '../../progress.js';
 import { checkMatrix } from '../bins.js';
 import { type DrawOptions, EXCLUDED, planDraw } from '../draw.js';
-import { runNative } from '../nativeJob.js';
+import { runNative } from '../../nativeJob.js';
 import type { Selection } from '../types.js';
 import { strategyJob } from './job.js';
 import { ranked } from './ranked.js';

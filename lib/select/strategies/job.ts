@@ -1,7 +1,7 @@
 import { integer } from '../../check.js';
 import type { EmbeddingMatrix } from '../../matrix.js';
 import type { StrategyJob } from '../../native.js';
-import { sharedData } from '../shared.js';
+import { sharedData } from '../../sharedData.js';
 
 /** What every native strategy gets. */
 export async function strategyJob(

@@ -4,7 +4,7 @@ import type { EmbeddingMatrix } from '../../matrix.js';
 import { native } from '../../native.js';
 import type { JobOptions } from '../../progress.js';
 import { checkMatrix } from '../bins.js';
-import { runNative } from '../nativeJob.js';
+import { runNative } from '../../nativeJob.js';
 import type { Partition } from '../types.js';
 import { strategyJob } from './job.js';
 

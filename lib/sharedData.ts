@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { isFloat32Array, isSharedArrayBuffer } from 'node:util/types';
-import { sharedFloats } from '../formats/npy.js';
-import type { EmbeddingMatrix } from '../matrix.js';
+import { sharedFloats } from './formats/npy.js';
+import type { EmbeddingMatrix } from './matrix.js';
 
 /** About 5 ms of copying: timers run in between. */
 const CHUNK_BYTES = 8 << 20;

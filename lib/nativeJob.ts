@@ -1,6 +1,6 @@
-import { DataError, NativeError } from '../errors.js';
-import { checkFinite } from '../formats/finite.js';
-import type { JobOptions } from '../progress.js';
+import { DataError, NativeError } from './errors.js';
+import { checkFinite } from './formats/finite.js';
+import type { JobOptions, Progress } from './progress.js';
 
 const PROGRESS_INTERVAL_MS = 100;
 
@@ -16,6 +16,7 @@ export interface NativeJob {
  * Runs a native job: an abort goes to it through `control`, progress comes from there; its errors get the words of the
  * caller, with `source` for the matrix.
  * @param total points when all is done.
+ * @param stage that progress is of.
  * @throws {DataError} `ERR_NOT_FINITE` naming row and column, or what else is wrong with a row; {NativeError}; what `onProgress` throws; rejects with
  * `signal.reason` when aborted.
  */
@@ -25,6 +26,7 @@ export async function runNative<Job extends NativeJob, Result>(
   total: number,
   { signal, onProgress }: JobOptions,
   source: string,
+  stage: Progress['stage'] = 'select',
 ): Promise<Result> {
   const { control } = job;
   const cancel = () => Atomics.store(control, 0, 1);
@@ -36,7 +38,7 @@ export async function runNative<Job extends NativeJob, Result>(
     if (done === reported || done >= total) return;
     reported = done;
     try {
-      onProgress!({ stage: 'select', done, total, unit: 'points' });
+      onProgress!({ stage, done, total, unit: 'points' });
     } catch (error) {
       // From a timer it would end the process; the caller is the one to hear it.
       complaint ??= { error };
@@ -47,7 +49,7 @@ export async function runNative<Job extends NativeJob, Result>(
   try {
     const result = await start(job);
     signal?.throwIfAborted();
-    onProgress?.({ stage: 'select', done: total, total, unit: 'points' });
+    onProgress?.({ stage, done: total, total, unit: 'points' });
     return result;
   } catch (error) {
     if (complaint) throw complaint.error;

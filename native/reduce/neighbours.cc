@@ -1,0 +1,245 @@
+#include "reduce/neighbours.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+
+#include "core/buffer.h"
+#include "core/error.h"
+#include "kernels/panel.h"
+#include "strategies/rows.h"
+
+namespace coregain::reduce {
+namespace {
+
+constexpr size_t kTile = 128;     // queries, and rows, of a tile
+constexpr size_t kColumns = 512;  // columns of a tile at a time: both sides of it stay in the second-level cache
+constexpr size_t kPanel = PanelKernel::kPoints;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+template <typename A, typename B>
+double squared_distance(const A* a, const B* b, size_t d) {
+  double sum[4] = {};
+  size_t j = 0;
+  for (; j + 4 <= d; j += 4) {
+    for (size_t t = 0; t < 4; ++t) {
+      const double difference = static_cast<double>(a[j + t]) - static_cast<double>(b[j + t]);
+      sum[t] += difference * difference;
+    }
+  }
+  for (; j < d; ++j) {
+    const double difference = static_cast<double>(a[j]) - static_cast<double>(b[j]);
+    sum[0] += difference * difference;
+  }
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+// out[r * width + j] = float32(x_(first + r)(from + j) - mean_(from + j))
+void centre(const Matrix& x, const std::vector<double>& mean, size_t first, size_t count, size_t from, size_t width,
+            float* out) {
+  for (size_t r = 0; r < count; ++r, out += width) {
+    if (x.is_double) {
+      const double* row = x.f64(first + r) + from;
+      for (size_t j = 0; j < width; ++j) out[j] = static_cast<float>(row[j] - mean[from + j]);
+    } else {
+      const float* row = x.f32(first + r) + from;
+      for (size_t j = 0; j < width; ++j) out[j] = static_cast<float>(static_cast<double>(row[j]) - mean[from + j]);
+    }
+  }
+}
+
+// |float32(x_i - mean)| of all rows.
+std::vector<double> lengths(const Matrix& x, const std::vector<double>& mean, ThreadPool& pool,
+                            const Control& control) {
+  std::vector<double> out(x.rows);
+  std::vector<size_t> bad(pool.size(), x.rows);
+  pool.for_blocks(x.rows, kTile, [&](unsigned t, size_t begin, size_t end) {
+    control.check();
+    std::vector<float> part(kColumns);
+    for (size_t i = begin; i < end; ++i) {
+      double square = 0;
+      for (size_t from = 0; from < x.cols; from += kColumns) {
+        const size_t width = std::min(kColumns, x.cols - from);
+        centre(x, mean, i, 1, from, width, part.data());
+        square += strategies::product(part.data(), part.data(), width);
+      }
+      if (!(square <= 1e37)) bad[t] = std::min(bad[t], i);  // float32 products must not overflow
+      out[i] = std::sqrt(square);
+    }
+  });
+  const size_t row = *std::min_element(bad.begin(), bad.end());
+  if (row < x.rows)
+    throw Error("ERR_RANGE",
+                "Row " + std::to_string(row) +
+                    " is farther than 3e18 from the mean, more than float32 distances can hold. Scale the embeddings.",
+                static_cast<int64_t>(row));
+  return out;
+}
+
+// The rows that may be among the k nearest of one query. `low` and `high` enclose the distance.
+class Candidates {
+ public:
+  void reset(size_t k) {
+    k_ = k;
+    limit_ = kInfinity;
+    list_.clear();
+  }
+  // Farther rows need not be offered.
+  double limit() const { return limit_; }
+  template <typename Exact>
+  void offer(int32_t row, double low, double high, const Exact& exact) {
+    list_.push_back({low, high, row, false});
+    if (list_.size() >= 2 * k_ + 32) prune(exact);
+  }
+  template <typename Exact>
+  void finish(const Exact& exact, int32_t* rows, double* distances) {
+    decide(exact);
+    for (size_t r = 0; r < k_; ++r) {
+      rows[r] = list_[r].row;
+      distances[r] = list_[r].low;
+    }
+  }
+
+ private:
+  struct Candidate {
+    double low, high;
+    int32_t row;
+    bool exact;
+  };
+
+  // Bounds first; where they cannot tell enough apart, distances.
+  template <typename Exact>
+  void prune(const Exact& exact) {
+    bounds_.clear();
+    for (const Candidate& c : list_) bounds_.push_back(c.high);
+    std::nth_element(bounds_.begin(), bounds_.begin() + static_cast<ptrdiff_t>(k_ - 1), bounds_.end());
+    limit_ = bounds_[k_ - 1];
+    std::erase_if(list_, [&](const Candidate& c) { return c.low > limit_; });
+    if (list_.size() > k_ + 16) {
+      decide(exact);
+      limit_ = list_.back().high;
+    }
+  }
+
+  template <typename Exact>
+  void decide(const Exact& exact) {
+    for (Candidate& c : list_) {
+      if (!c.exact) c.low = c.high = exact(c.row);
+      c.exact = true;
+    }
+    std::sort(list_.begin(), list_.end(),
+              [](const Candidate& a, const Candidate& b) { return a.low != b.low ? a.low < b.low : a.row < b.row; });
+    list_.resize(k_);
+  }
+
+  size_t k_ = 0;
+  double limit_ = kInfinity;
+  std::vector<Candidate> list_;
+  std::vector<double> bounds_;
+};
+
+// What a thread needs for a tile.
+struct Tile {
+  Buffer<float> queries{kTile * kColumns};
+  Buffer<float> rows{kTile * kColumns};
+  Buffer<float> panels{kTile * kColumns};
+  Buffer<float> part{PanelKernel::kRows * kPanel};
+  Buffer<double> products{kTile * kTile};
+  std::vector<Candidates> candidates{kTile};
+};
+
+// products[q, r] = centred query (q0 + q) . centred row (r0 + r)
+void multiply(const PanelKernel& kernel, const Matrix& queries, size_t q0, size_t q_count, const Matrix& rows,
+              size_t r0, size_t r_count, const std::vector<double>& mean, Tile& tile) {
+  std::fill_n(tile.products.data(), kTile * kTile, 0.0);
+  const size_t panels = (r_count + kPanel - 1) / kPanel;
+  for (size_t from = 0; from < rows.cols; from += kColumns) {
+    const size_t width = std::min(kColumns, rows.cols - from);
+    centre(queries, mean, q0, q_count, from, width, tile.queries.data());
+    centre(rows, mean, r0, r_count, from, width, tile.rows.data());
+    for (size_t r = 0; r < panels * kPanel; ++r) {
+      float* panel = tile.panels.data() + r / kPanel * kPanel * width + r % kPanel;
+      const float* row = tile.rows.data() + r * width;
+      for (size_t j = 0; j < width; ++j) panel[j * kPanel] = r < r_count ? row[j] : 0.0F;
+    }
+    for (size_t q = 0; q < q_count; q += PanelKernel::kRows) {
+      const size_t count = std::min(PanelKernel::kRows, q_count - q);
+      for (size_t p = 0; p < panels; ++p) {
+        kernel.products(tile.panels.data() + p * kPanel * width, tile.queries.data() + q * width, count, width,
+                        tile.part.data(), kPanel);
+        for (size_t r = 0; r < count; ++r) {
+          double* out = tile.products.data() + (q + r) * kTile + p * kPanel;
+          for (size_t t = 0; t < kPanel; ++t) out[t] += static_cast<double>(tile.part[r * kPanel + t]);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+double distance(const Matrix& a, size_t i, const Matrix& b, size_t j) {
+  double square = 0;
+  if (a.is_double && b.is_double) square = squared_distance(a.f64(i), b.f64(j), a.cols);
+  if (a.is_double && !b.is_double) square = squared_distance(a.f64(i), b.f32(j), a.cols);
+  if (!a.is_double && b.is_double) square = squared_distance(a.f32(i), b.f64(j), a.cols);
+  if (!a.is_double && !b.is_double) square = squared_distance(a.f32(i), b.f32(j), a.cols);
+  return std::sqrt(square);
+}
+
+Neighbours nearest(const Matrix& queries, const Matrix& rows, bool same, size_t k, ThreadPool& pool,
+                   const Control& control, const std::string& simd, const std::function<void(size_t)>& done) {
+  const PanelKernel& kernel = panel_kernel(simd);
+  const std::vector<double> mean = strategies::mean_of(rows, pool, control);
+  const std::vector<double> q_length = lengths(queries, mean, pool, control);
+  const std::vector<double> r_length = same ? q_length : lengths(rows, mean, pool, control);
+  // A product is off by at most `slack` |q| |r|; centring in float32 moves a row by at most 2^-24 of its length.
+  const size_t widest = std::min(kColumns, rows.cols);
+  const double roundings = static_cast<double>(std::min(widest, PanelKernel::kChunk) + widest / PanelKernel::kChunk + 1);
+  const double slack = roundings * 0x1p-24 / (1 - roundings * 0x1p-24) * (1 + 0x1p-20);
+
+  Neighbours out;
+  out.k = k;
+  out.row.resize(queries.rows * k);
+  out.distance.resize(queries.rows * k);
+  std::vector<Tile> tiles(pool.size());
+  std::atomic<size_t> finished = 0;
+  // With few queries a tile has fewer of them, so that every thread gets some.
+  const size_t share = (queries.rows + 2 * pool.size() - 1) / (2 * pool.size());
+  const size_t step = std::min(kTile, std::max<size_t>(PanelKernel::kRows, share));
+  pool.for_blocks(queries.rows, step, [&](unsigned t, size_t begin, size_t end) {
+    Tile& tile = tiles[t];
+    for (size_t i = begin; i < end; ++i) tile.candidates[i - begin].reset(k);
+    for (size_t from = 0; from < rows.rows; from += kTile) {
+      control.check();
+      const size_t count = std::min(kTile, rows.rows - from);
+      multiply(kernel, queries, begin, end - begin, rows, from, count, mean, tile);
+      for (size_t i = begin; i < end; ++i) {
+        Candidates& candidates = tile.candidates[i - begin];
+        const auto exact = [&](int32_t row) { return distance(queries, i, rows, static_cast<size_t>(row)); };
+        for (size_t r = 0; r < count; ++r) {
+          const size_t j = from + r;
+          if (same && j == i) continue;
+          const double a = q_length[i], b = r_length[j];
+          const double moved = 0x1p-23 * (a + b);
+          const double square = a * a + b * b - 2 * tile.products[(i - begin) * kTile + r];
+          const double error = 2 * slack * a * b + 0x1p-40 * (a * a + b * b) + 1e-37;
+          const double farthest = candidates.limit() + moved;
+          if (square - error > farthest * farthest) continue;
+          const double low = std::sqrt(std::max(0.0, square - error)) - moved;
+          const double high = std::sqrt(std::max(0.0, square + error)) + moved;
+          candidates.offer(static_cast<int32_t>(j), low, high, exact);
+        }
+      }
+    }
+    for (size_t i = begin; i < end; ++i) {
+      const auto exact = [&](int32_t row) { return distance(queries, i, rows, static_cast<size_t>(row)); };
+      tile.candidates[i - begin].finish(exact, &out.row[i * k], &out.distance[i * k]);
+    }
+    done(finished += end - begin);
+  });
+  return out;
+}
+
+}  // namespace coregain::reduce

@@ -1,0 +1,89 @@
+#include "reduce/umap.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/cpu.h"
+#include "core/thread_pool.h"
+#include "reduce/layout.h"
+#include "reduce/neighbours.h"
+#include "reduce/start.h"
+
+namespace coregain::reduce {
+namespace {
+
+constexpr double kSpread = 1;
+
+// Neighbours are the first half of the work, epochs the second.
+struct Halves {
+  Control& control;
+  size_t rows, epochs;
+  void searched(size_t count) const { control.done(count / 2); }
+  void moved(size_t count) const { control.done(rows / 2 + (rows - rows / 2) * count / epochs); }
+};
+
+// Edges that would not be used in all the epochs are left out.
+void drop_light_edges(Graph& graph, size_t epochs) {
+  double heaviest = 0;
+  for (const double weight : graph.weight) heaviest = std::max(heaviest, weight);
+  Graph kept;
+  kept.offset.push_back(0);
+  for (size_t i = 0; i + 1 < graph.offset.size(); ++i) {
+    for (size_t e = graph.offset[i]; e < graph.offset[i + 1]; ++e) {
+      if (graph.weight[e] * static_cast<double>(epochs) < heaviest) continue;
+      kept.to.push_back(graph.to[e]);
+      kept.weight.push_back(graph.weight[e]);
+    }
+    kept.offset.push_back(kept.to.size());
+  }
+  graph = std::move(kept);
+}
+
+}  // namespace
+
+Layout fit(const Umap& task, Control& control) {
+  const StandardArithmetic standard;
+  ThreadPool pool(task.threads);
+  const Halves halves = {control, task.x.rows, task.epochs};
+  Layout layout;
+  layout.curve = fit_curve(task.min_dist, kSpread);
+  const Neighbours near = nearest(task.x, task.x, true, task.neighbours - 1, pool, control, task.simd,
+                                  [&](size_t count) { halves.searched(count); });
+  Graph graph = fuzzy_union(near, memberships(near, task.neighbours));
+  drop_light_edges(graph, task.epochs);
+  layout.points = principal_start(task.x, task.dims, task.seed, pool, control);
+  descend(layout.points, task.dims, graph, {layout.curve, task.epochs, 1, task.seed}, nullptr, pool, control,
+          [&](size_t count) { halves.moved(count); });
+  return layout;
+}
+
+std::vector<float> place(const Umap& task, const Layout& fitted, const Matrix& rows, Control& control) {
+  const StandardArithmetic standard;
+  ThreadPool pool(task.threads);
+  const Halves halves = {control, rows.rows, task.epochs};
+  const Neighbours near = nearest(rows, task.x, false, task.neighbours, pool, control, task.simd,
+                                  [&](size_t count) { halves.searched(count); });
+  Graph graph;
+  graph.to = near.row;
+  graph.weight = memberships(near, task.neighbours);
+  for (size_t i = 0; i <= rows.rows; ++i) graph.offset.push_back(i * near.k);
+
+  const size_t dims = task.dims;
+  std::vector<float> points(rows.rows * dims);
+  std::vector<double> sum(dims);
+  for (size_t i = 0; i < rows.rows; ++i) {
+    std::fill(sum.begin(), sum.end(), 0.0);
+    double total = 0;
+    for (size_t e = graph.offset[i]; e < graph.offset[i + 1]; ++e) {
+      total += graph.weight[e];
+      const float* point = &fitted.points[static_cast<size_t>(graph.to[e]) * dims];
+      for (size_t c = 0; c < dims; ++c) sum[c] += graph.weight[e] * static_cast<double>(point[c]);
+    }
+    for (size_t c = 0; c < dims; ++c) points[i * dims + c] = static_cast<float>(sum[c] / total);
+  }
+  descend(points, dims, graph, {fitted.curve, task.epochs, 0.25, task.seed}, &fitted.points, pool, control,
+          [&](size_t count) { halves.moved(count); });
+  return points;
+}
+
+}  // namespace coregain::reduce

@@ -1,0 +1,39 @@
+// UMAP: uniform manifold approximation and projection (McInnes, Healy and Melville 2018, arXiv 1802.03426).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/control.h"
+#include "core/matrix.h"
+#include "reduce/fuzzy.h"
+
+namespace coregain::reduce {
+
+struct Umap {
+  Matrix x;
+  size_t dims = 2;
+  size_t neighbours = 15;  // of a row, itself counted; 2 .. N - 1
+  double min_dist = 0.1;
+  size_t epochs = 500;
+  uint64_t seed = 0;
+  unsigned threads = 0;  // 0 = all hardware threads
+  std::string simd;      // "" = the best level of this machine
+};
+
+struct Layout {
+  std::vector<float> points;  // [N, dims]
+  Curve curve = {1, 1};
+};
+
+// Lays out N >= 3 rows. The same bits for every number of threads and every SIMD level. Control: done = N when all is done.
+// Throws what `nearest` throws.
+Layout fit(const Umap& task, Control& control);
+
+// [M, dims]: where M new rows belong in a layout that was fitted to `task.x`. A row starts at the mean of its nearest
+// training rows, weighted by membership, and descends, at a quarter of the rate, while they stay. A row's place
+// depends only on the row and its number. Control: done = M when all is done.
+std::vector<float> place(const Umap& task, const Layout& fitted, const Matrix& rows, Control& control);
+
+}  // namespace coregain::reduce
