@@ -60,6 +60,17 @@ export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from 
 
 export { type PretrainOptions, type PretrainResult, pretrain } from './pretrain/pretrain.js';
 
+// Diagnose
+
+export {
+  type Consistency,
+  consistency,
+  type DiagnoseOptions,
+  type Redundancy,
+  redundancy,
+} from './diagnose/diagnose.js';
+export { chooseDimensions, type Dimensions } from './diagnose/dimensions.js';
+
 // Experiment
 
 export { type CompareOptions, compareArms, type ValidationImages } from './experiment/compare.js';

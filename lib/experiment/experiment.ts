@@ -19,7 +19,7 @@ export type { FinishedDraw, GridOptions as ExperimentOptions } from './runGrid.j
  */
 export async function experiment(config: ExperimentConfig, options: GridOptions = {}): Promise<ExperimentSummary> {
   const started = new Date();
-  const { runs, notes, validation, origin, trained, reused } = await runGrid(config, options);
+  const { runs, notes, validation, diagnostics, origin, trained, reused } = await runGrid(config, options);
   const end = new Date();
   return {
     title: config.title ?? titleOf(config),
@@ -34,7 +34,7 @@ export async function experiment(config: ExperimentConfig, options: GridOptions 
       `Encoder: ${origin}.`,
       `${trained} of ${runs.length} runs were trained now; ${reused} were found in ${join(config.out, 'runs')} or are shared.`,
     ],
-    diagnostics: [],
+    diagnostics,
     versions: { coregain: version, node: process.versions.node },
     machine: `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${availableParallelism()} threads`,
     started: started.toISOString(),

@@ -11,6 +11,7 @@ import { alone, LOOK_AGAIN_MS } from './alone.js';
 import { rememberCells } from './cellIndex.js';
 import type { ValidationImages } from './compare.js';
 import type { ExperimentConfig } from './config.js';
+import { diagnoseDraw } from './diagnoseDraw.js';
 import { checkEncoder, encoderOptionsOf, openExperimentEncoder } from './encoder.js';
 import { type Cell, cellSteps, experimentArms, experimentCells, stepsOf } from './grid.js';
 import { type Draw, openDraw } from './openDraw.js';
@@ -37,6 +38,8 @@ export interface GridResult {
   readonly runs: readonly RunResult[];
   /** Of each draw. */
   readonly validation: readonly ValidationImages[];
+  /** Of each draw, see `diagnoseDraw`. */
+  readonly diagnostics: readonly Readonly<Record<string, unknown>>[];
   /** In words, where the encoder's weights come from. */
   readonly origin: string;
   /** Sentences about what came out otherwise than asked for. */
@@ -78,6 +81,7 @@ export async function runGrid(
   const shared = new Map<string, number>();
   const progress = stepProgress(config, cells, job);
   const validation: ValidationImages[] = [];
+  const diagnostics: Readonly<Record<string, unknown>>[] = [];
   let trained = 0;
   const encoder = await openExperimentEncoder(config);
   const weights = await openEncoderWeights(await encoderOptionsOf(config));
@@ -117,6 +121,8 @@ export async function runGrid(
         const units = await prepare(async () => {
           const found = await unitsOf(config, draw, subsets, own);
           await rememberCells(config, found);
+          const facts = await diagnoseDraw(config, index, encoder.config.modalities, subsets, job);
+          if (facts) diagnostics.push(facts);
           return found;
         });
         for (const note of subsets.notes) notes.add(note);
@@ -141,7 +147,15 @@ export async function runGrid(
   for (const [names, count] of shared) {
     notes.add(`${names} chose the same samples in ${count} ${count === 1 ? 'case' : 'cases'} and share those runs.`);
   }
-  return { runs, notes: [...notes], validation, origin: encoder.origin, trained, reused: runs.length - trained };
+  return {
+    runs,
+    notes: [...notes],
+    validation,
+    diagnostics,
+    origin: encoder.origin,
+    trained,
+    reused: runs.length - trained,
+  };
 }
 
 /** The run whose adapter's features arms may look at. */
