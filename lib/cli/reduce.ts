@@ -47,9 +47,7 @@ export function addReduce(program: Command): void {
   })
     .option('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
     .addOption(
-      new Option('--method <name>', 'reduction')
-        .choices(REDUCTIONS.filter((name) => name !== 'none'))
-        .default('pca'),
+      new Option('--method <name>', 'reduction').choices(REDUCTIONS.filter((name) => name !== 'none')).default('pca'),
     )
     .option('--dims <count>', 'dimensions that are kept', integerFrom(1), 64)
     .option('--neighbours <count>', 'of umap: points that a neighbourhood has (default: 15)', integerFrom(2))

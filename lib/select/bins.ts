@@ -3,8 +3,8 @@ import { isFloat32Array, isFloat64Array } from 'node:util/types';
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import { type GreedyJob, native } from '../native.js';
-import type { JobOptions } from '../progress.js';
 import { runNative } from '../nativeJob.js';
+import type { JobOptions } from '../progress.js';
 import { sharedData } from '../sharedData.js';
 import type { Gain, Partition, Remainder } from './types.js';
 

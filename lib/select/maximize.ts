@@ -5,11 +5,11 @@ import { integer } from '../check.js';
 import { sharedFloats } from '../formats/npy.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import { type MaximizeJob, native } from '../native.js';
-import type { JobOptions } from '../progress.js';
 import { runNative } from '../nativeJob.js';
+import type { JobOptions } from '../progress.js';
+import { sharedData } from '../sharedData.js';
 import { gather, type Plan, type PlanOptions, plan } from './objectives/plan.js';
 import type { Optimizer, SparseRows } from './objectives/types.js';
-import { sharedData } from '../sharedData.js';
 
 export interface MaximizeOptions extends PlanOptions, JobOptions {
   /** Threads of the native engine; 0, the default, = all of the machine. The result does not depend on it. */

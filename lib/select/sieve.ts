@@ -5,9 +5,9 @@ import { DataError, NativeError } from '../errors.js';
 import { checkFinite } from '../formats/finite.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import { native } from '../native.js';
+import { sharedData } from '../sharedData.js';
 import { checkMatrix } from './bins.js';
 import { SIMILARITIES, type Similarity } from './objectives/types.js';
-import { sharedData } from '../sharedData.js';
 
 export interface SieveOptions {
   /**

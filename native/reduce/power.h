@@ -37,8 +37,20 @@ inline double exp2_of(double x) {
   if (x > 1022) x = 1022;
   const double whole = std::floor(x + 0.5);
   const double t = (x - whole) * 0.69314718055994531;  // |t| < 0.347
-  double sum = 1.0;
-  for (int k = 13; k >= 1; --k) sum = 1 + sum * t / k;
+  double sum = 1.0 / 6227020800;  // 1 / 13!
+  sum = sum * t + 1.0 / 479001600;
+  sum = sum * t + 1.0 / 39916800;
+  sum = sum * t + 1.0 / 3628800;
+  sum = sum * t + 1.0 / 362880;
+  sum = sum * t + 1.0 / 40320;
+  sum = sum * t + 1.0 / 5040;
+  sum = sum * t + 1.0 / 720;
+  sum = sum * t + 1.0 / 120;
+  sum = sum * t + 1.0 / 24;
+  sum = sum * t + 1.0 / 6;
+  sum = sum * t + 0.5;
+  sum = sum * t + 1.0;
+  sum = sum * t + 1.0;
   return sum * std::bit_cast<double>(static_cast<uint64_t>(static_cast<int64_t>(whole) + 1023) << 52);
 }
 

@@ -1,10 +1,10 @@
 import { outOfRange, wrongType } from '../../check.js';
 import type { EmbeddingMatrix } from '../../matrix.js';
 import { native } from '../../native.js';
+import { runNative } from '../../nativeJob.js';
 import type { JobOptions } from '../../progress.js';
 import { checkMatrix } from '../bins.js';
 import { type DrawOptions, EXCLUDED, INCLUDED, planDraw } from '../draw.js';
-import { runNative } from '../../nativeJob.js';
 import { stream } from '../random.js';
 import type { Selection } from '../types.js';
 import { strategyJob } from './job.js';

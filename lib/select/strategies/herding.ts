@@ -1,9 +1,9 @@
 import type { EmbeddingMatrix } from '../../matrix.js';
 import { native } from '../../native.js';
+import { runNative } from '../../nativeJob.js';
 import type { JobOptions } from '../../progress.js';
 import { checkMatrix } from '../bins.js';
 import { type DrawOptions, EXCLUDED, planDraw } from '../draw.js';
-import { runNative } from '../../nativeJob.js';
 import type { Selection } from '../types.js';
 import { strategyJob } from './job.js';
 import { ranked } from './ranked.js';

@@ -2,9 +2,9 @@
 import { integer, outOfRange, wrongType } from '../../check.js';
 import type { EmbeddingMatrix } from '../../matrix.js';
 import { native } from '../../native.js';
+import { runNative } from '../../nativeJob.js';
 import type { JobOptions } from '../../progress.js';
 import { checkMatrix } from '../bins.js';
-import { runNative } from '../../nativeJob.js';
 import type { Partition } from '../types.js';
 import { strategyJob } from './job.js';
 
