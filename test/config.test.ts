@@ -6,6 +6,7 @@ import { afterAll, expect, test } from 'vitest';
 import { checkConfig, demoConfig, type RunConfigInput } from '#lib/config.js';
 import { readConfig } from '#lib/configFile.js';
 import { ConfigError } from '#lib/errors.js';
+import { checkExperiment, demoExperiment } from '#lib/experiment/config.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'coregain-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -55,6 +56,16 @@ test('defaults are filled in', () => {
     threads: 0,
     out,
   });
+});
+
+test('UMAP and its options are a reduction', () => {
+  const reduce = { method: 'umap', dims: 8, neighbours: 30, minDist: 0, epochs: 50, seed: 3 } as const;
+  expect(checkConfig({ ...demoConfig, reduce }).reduce).toEqual(reduce);
+  expect(() => checkConfig({ ...demoConfig, reduce: { minDist: 2 } })).toThrow(
+    /`reduce.minDist` must be a number in 0\.\.1, but it is 2/,
+  );
+  const { embeddings } = checkExperiment({ ...demoExperiment, embeddings: { reduce: ['pca', 'umap'], dims: [8] } });
+  expect(embeddings.reduce).toEqual(['pca', 'umap']);
 });
 
 test('a checked configuration passes again, unchanged', () => {

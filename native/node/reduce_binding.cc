@@ -1,4 +1,5 @@
-// umapFit(job) and umapPlace(job) of lib/native.ts, which validates; only what memory safety needs is checked again here.
+// umapFit(job) and umapPlace(job) of lib/native.ts, which validates; only what memory safety needs is checked again
+// here.
 #include <memory>
 
 #include "node/addon.h"

@@ -1,7 +1,6 @@
 #include "reduce/layout.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "objectives/random.h"
 #include "reduce/power.h"
@@ -15,6 +14,11 @@ constexpr float kLongest = 4;  // step in a coordinate, before the rate
 constexpr size_t kLanes = 8;
 
 float squared_distance(const float* a, const float* b, size_t dims) {
+  if (dims < kLanes) {
+    float sum = 0;
+    for (size_t c = 0; c < dims; ++c) sum += (a[c] - b[c]) * (a[c] - b[c]);
+    return sum;
+  }
   float sum[kLanes] = {};
   size_t c = 0;
   for (; c + kLanes <= dims; c += kLanes)
@@ -72,16 +76,20 @@ void descend(std::vector<float>& points, size_t dims, const Graph& graph, const 
           objectives::Words words(descent.seed, (epoch << 32) + i);
           for (size_t e = graph.offset[i]; e < graph.offset[i + 1]; ++e) {
             const double share = graph.weight[e] / heaviest;
-            if (!(std::floor((time + 1) * share) > std::floor(time * share))) continue;
+            if (static_cast<int64_t>((time + 1) * share) == static_cast<int64_t>(time * share)) continue;
             const float* target = &others[static_cast<size_t>(graph.to[e]) * dims];
             for (size_t pull = 0; pull < pulls; ++pull)
               step(point, target, dims, attraction(descent.curve, squared_distance(point, target, dims)), rate);
+            // all five from one place, so that none waits for the one before
+            const float* away[kNegatives];
+            float factor[kNegatives];
             for (size_t s = 0; s < kNegatives; ++s) {
-              const size_t j = words.below(m);
-              if (anchors == nullptr && j == i) continue;
-              const float* away = &others[j * dims];
-              step(point, away, dims, repulsion(descent.curve, squared_distance(point, away, dims)), rate);
+              const size_t j = words.next() * static_cast<uint64_t>(m) >> 32;  // uniform but for m / 2^32
+              away[s] = &others[j * dims];
+              const bool itself = anchors == nullptr && j == i;
+              factor[s] = itself ? 0 : repulsion(descent.curve, squared_distance(point, away[s], dims));
             }
+            for (size_t s = 0; s < kNegatives; ++s) step(point, away[s], dims, factor[s], rate);
           }
         }
       });

@@ -196,7 +196,8 @@ Neighbours nearest(const Matrix& queries, const Matrix& rows, bool same, size_t 
   const std::vector<double> r_length = same ? q_length : lengths(rows, mean, pool, control);
   // A product is off by at most `slack` |q| |r|; centring in float32 moves a row by at most 2^-24 of its length.
   const size_t widest = std::min(kColumns, rows.cols);
-  const double roundings = static_cast<double>(std::min(widest, PanelKernel::kChunk) + widest / PanelKernel::kChunk + 1);
+  const double roundings =
+      static_cast<double>(std::min(widest, PanelKernel::kChunk) + widest / PanelKernel::kChunk + 1);
   const double slack = roundings * 0x1p-24 / (1 - roundings * 0x1p-24) * (1 + 0x1p-20);
 
   Neighbours out;

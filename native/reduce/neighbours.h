@@ -22,11 +22,11 @@ struct Neighbours {
 // sqrt(sum_j (a_j - b_j)^2) of row `i` of a and row `j` of b: float64, four sums side by side.
 double distance(const Matrix& a, size_t i, const Matrix& b, size_t j);
 
-// The k rows of `rows` with the least `distance` to each row of `queries`; where the two are one matrix (`same`), a row is
-// no neighbour of its own. Float32 products of centred rows, tile by tile, rule out what provably is too far; `distance`
-// decides the rest. Nothing of size N x N is kept, and the rows are not copied. `done` is called with the queries that are
-// finished. 1 <= k <= rows (less one where `same`).
-// Throws Error ERR_NOT_FINITE or ERR_RANGE with the row of `queries`, ERR_SIMD, ERR_CANCELLED.
+// The k rows of `rows` with the least `distance` to each row of `queries`; where the two are one matrix (`same`), a row
+// is no neighbour of its own. Float32 products of centred rows, tile by tile, rule out what provably is too far;
+// `distance` decides the rest. Nothing of size N x N is kept, and the rows are not copied. `done` is called with the
+// queries that are finished. 1 <= k <= rows (less one where `same`). Throws Error ERR_NOT_FINITE or ERR_RANGE with the
+// row of `queries`, ERR_SIMD, ERR_CANCELLED.
 Neighbours nearest(const Matrix& queries, const Matrix& rows, bool same, size_t k, ThreadPool& pool,
                    const Control& control, const std::string& simd, const std::function<void(size_t)>& done);
 

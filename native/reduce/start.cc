@@ -92,9 +92,8 @@ void orthonormalise(std::vector<float>& directions, size_t count, size_t d, Thre
     float* v = &directions[k * d];
     const double before = std::sqrt(strategies::product(v, v, d));
     for (int pass = 0; pass < 2; ++pass) {
-      pool.for_blocks(k, 1, [&](unsigned, size_t q, size_t) {
-        along[q] = strategies::product(v, &directions[q * d], d);
-      });
+      pool.for_blocks(k, 1,
+                      [&](unsigned, size_t q, size_t) { along[q] = strategies::product(v, &directions[q * d], d); });
       for (size_t q = 0; q < k; ++q) {
         const auto share = static_cast<float>(along[q]);
         for (size_t j = 0; j < d; ++j) v[j] -= share * directions[q * d + j];
@@ -120,8 +119,7 @@ std::vector<float> principal_start(const Matrix& x, size_t dims, uint64_t seed, 
   const std::vector<double> mean = strategies::mean_of(x, pool, control);
   const Rows rows = {x, mean};
   const size_t n = x.rows, d = x.cols, sampled = std::min(n, kSampleRows);
-  const size_t count =
-      std::min({dims, n - 1, d, kStartComponents, std::max<size_t>(2, kDirectionValues / d)});
+  const size_t count = std::min({dims, n - 1, d, kStartComponents, std::max<size_t>(2, kDirectionValues / d)});
   std::vector<size_t> sample(sampled), all(n);
   for (size_t i = 0; i < sampled; ++i) sample[i] = i * n / sampled;
   for (size_t i = 0; i < n; ++i) all[i] = i;

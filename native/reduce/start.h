@@ -13,11 +13,10 @@ namespace coregain::reduce {
 // Components that are computed at most; further dimensions start as noise.
 constexpr size_t kStartComponents = 64;
 
-// [n, dims]: the rows on the leading principal directions of an evenly spaced sample of at most 1,024 of them (orthogonal
-// iteration from a seeded start), scaled so that the largest coordinate is 10, plus seeded noise of 1e-4 in every
-// coordinate. Where the sample varies in fewer than `dims` directions, or `dims` is above kStartComponents, the rest is
-// noise alone.
-// Throws Error ERR_CANCELLED.
+// [n, dims]: the rows on the leading principal directions of an evenly spaced sample of at most 1,024 of them
+// (orthogonal iteration from a seeded start), scaled so that the largest coordinate is 10, plus seeded noise of 1e-4 in
+// every coordinate. Where the sample varies in fewer than `dims` directions, or `dims` is above kStartComponents, the
+// rest is noise alone. Throws Error ERR_CANCELLED.
 std::vector<float> principal_start(const Matrix& x, size_t dims, uint64_t seed, ThreadPool& pool,
                                    const Control& control);
 

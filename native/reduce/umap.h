@@ -27,8 +27,8 @@ struct Layout {
   Curve curve = {1, 1};
 };
 
-// Lays out N >= 3 rows. The same bits for every number of threads and every SIMD level. Control: done = N when all is done.
-// Throws what `nearest` throws.
+// Lays out N >= 3 rows. The same bits for every number of threads and every SIMD level. Control: done = N when all is
+// done. Throws what `nearest` throws.
 Layout fit(const Umap& task, Control& control);
 
 // [M, dims]: where M new rows belong in a layout that was fitted to `task.x`. A row starts at the mean of its nearest

@@ -43,7 +43,8 @@ class Rows {
   std::vector<double> squares_;
 };
 
-// Mean of the rows: float64 sums of blocks of 1024 rows, added in their order. Throws Error ERR_NOT_FINITE, ERR_CANCELLED.
+// Mean of the rows: float64 sums of blocks of 1024 rows, added in their order. Throws Error ERR_NOT_FINITE,
+// ERR_CANCELLED.
 std::vector<double> mean_of(const Matrix& x, ThreadPool& pool, const Control& control);
 
 // One definition of an inner product of float32 vectors: float64, four sums side by side.

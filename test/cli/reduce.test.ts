@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { readNpy, writeNpy } from '#lib/formats/npy.js';
+import { reduce } from '#lib/reduce/reduce.js';
+import { coregain, scratchFolder } from './coregain.js';
+
+const folder = scratchFolder();
+const matrix = { data: Float32Array.from({ length: 40 * 6 }, (_, i) => Math.sin(i * i)), rows: 40, cols: 6 };
+
+beforeAll(() => writeNpy(join(folder, 'X.npy'), { data: matrix.data, shape: [40, 6] }));
+
+const common = ['reduce', '--embeddings', 'X.npy', '--dims', '3', '--out', 'Y.npy', '--json'];
+
+test('--method umap writes what the library gives', async () => {
+  const flags = ['--method', 'umap', '--neighbours', '9', '--min-dist', '0.3', '--epochs', '30', '--seed', '4'];
+  const { status, stdout, stderr } = await coregain([...common, ...flags], folder);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(JSON.parse(stdout)).toMatchObject({ method: 'umap', rows: 40, cols: 3, neighbours: 9, minDist: 0.3, seed: 4 });
+  const options = { method: 'umap', dims: 3, neighbours: 9, minDist: 0.3, epochs: 30, seed: 4 } as const;
+  expect((await readNpy(join(folder, 'Y.npy'))).data).toEqual((await reduce(matrix, options)).matrix.data);
+});
+
+test('without --method it is PCA', async () => {
+  const { stdout } = await coregain(common, folder);
+  const result = JSON.parse(stdout);
+  expect(result).toMatchObject({ method: 'pca', cols: 3, rank: 6 });
+  expect(result.explained).toBeGreaterThan(0.4);
+});
+
+test.each([
+  [['--seed', '3'], /`--seed` is of umap. Add `--method umap`/],
+  [['--min-dist', '0.5'], /`--min-dist` is of umap/],
+  [['--method', 'umap', '--min-dist', '2'], /number in 0\.\.1/],
+  [['--method', 'tsne'], /Allowed choices are pca, umap/],
+])('%j is a wrong usage', async (flags, message) => {
+  const { status, stderr } = await coregain([...common, ...flags], folder);
+  expect(status).toBe(2);
+  expect(stderr).toMatch(message);
+});
+
+test('as many neighbours as rows: a sentence, not a crash', async () => {
+  const { status, stderr } = await coregain([...common, '--method', 'umap', '--neighbours', '40'], folder);
+  expect(status).toBeGreaterThan(0);
+  expect(stderr).toMatch(/`neighbours` must be an integer in 2\.\.39, but it is 40/);
+});
