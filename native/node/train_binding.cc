@@ -50,7 +50,8 @@ Napi::Value adam_step(const Napi::CallbackInfo& info) {
                decays.size() == count;
   for (size_t i = 0; sound && i < count; ++i) {
     const size_t size = values[i].ElementLength();
-    sound = gradients[i].ElementLength() == size && first[i].ElementLength() == size && second[i].ElementLength() == size;
+    sound =
+        gradients[i].ElementLength() == size && first[i].ElementLength() == size && second[i].ElementLength() == size;
   }
   if (!sound) throw Napi::RangeError::New(env, "adamStep: the lists contradict each other.");
 
