@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { access, constants, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { ConfigError } from './errors.js';
 
 /**
  * Writes a file under a temporary name in the same folder, syncs it, then renames it: readers see the whole file or
@@ -28,4 +29,21 @@ export async function writeAtomically(path: string, write: (file: FileHandle) =>
 /** `writeAtomically` for content that is already in memory. */
 export function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
   return writeAtomically(path, (file) => file.writeFile(content));
+}
+
+/**
+ * Makes the folder that results will go into, before long work begins.
+ * @throws {ConfigError} `ERR_OUT_UNUSABLE` where nothing can be written there.
+ */
+export async function makeOutFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+  } catch (cause) {
+    throw new ConfigError(
+      'ERR_OUT_UNUSABLE',
+      `Nothing can be written into ${folder} (${(cause as Error).message}). Choose another output folder.`,
+      { cause },
+    );
+  }
 }

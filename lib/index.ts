@@ -1,4 +1,4 @@
-/** coregain as a list of verbs. Data flows one way: data -> embed -> reduce -> select -> report. */
+/** coregain as a list of verbs. Data flows one way: data -> embed -> reduce -> select -> train -> report. */
 
 // Data
 
@@ -59,6 +59,17 @@ export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from 
 // Train
 
 export { type PretrainOptions, type PretrainResult, pretrain } from './pretrain/pretrain.js';
+
+// Diagnose
+
+export {
+  type Consistency,
+  consistency,
+  type DiagnoseOptions,
+  type Redundancy,
+  redundancy,
+} from './diagnose/diagnose.js';
+export { chooseDimensions, type Dimensions } from './diagnose/dimensions.js';
 
 // Experiment
 

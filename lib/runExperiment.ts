@@ -5,7 +5,7 @@ import { checkExperiment, type ExperimentConfig, type ExperimentConfigInput } fr
 import { experiment } from './experiment/experiment.js';
 import { runsCsv } from './experiment/runsCsv.js';
 import type { ExperimentSummary } from './experiment/types.js';
-import { writeFileAtomically } from './files.js';
+import { makeOutFolder, writeFileAtomically } from './files.js';
 import type { JobOptions } from './progress.js';
 import { gatherCoresets, gatherExamples } from './report/experiment/gather.js';
 import { writeExperimentReport } from './report/experiment/report.js';
@@ -23,13 +23,14 @@ export interface ExperimentResult {
  * `experiment.json`: a folder that has it is whole. The same call again trains nothing twice, and goes on where it was
  * stopped; a changed configuration keeps the runs that are still part of it.
  *
- * @throws {ConfigError} `ERR_CONFIG`; otherwise what the stages throw. Rejects with `signal.reason` when aborted.
+ * @throws {ConfigError} `ERR_CONFIG`, `ERR_OUT_UNUSABLE`; otherwise what the stages throw. Rejects with `signal.reason` when aborted.
  */
 export async function runExperiment(
   input: ExperimentConfigInput | ExperimentConfig,
   job: JobOptions = {},
 ): Promise<ExperimentResult> {
   const config = checkExperiment(input);
+  await makeOutFolder(config.out);
   let examples: DepthExample[] = [];
   let coresets: CoresetPicture[] = [];
   const summary = await experiment(config, {

@@ -1,12 +1,14 @@
 """A DPT training step from cached tokens in PyTorch, timed: the baseline of bench/training.mjs.
 
-    python torch_dpt.py --feature 256 --image 224 --dim 768 --layers 96,192,384,768 --tasks 1 --batch 4 --threads 2 --repeats 10
+    python torch_dpt.py --feature 256 --image 224 --dim 768 --layers 96,192,384,768 --tasks 1 --batch 4 --threads 2
 
-Prints one JSON line: process CPU seconds and wall seconds of each step. With --check FOLDER (golden/multimae-official) it
+Prints what it is as one JSON line, then does a step for each line on standard input and prints its process CPU seconds and
+wall seconds. With --check FOLDER (golden/multimae-official) it
 first compares loss, gradients and five AdamW steps with the golden vectors, so that the baseline is the same computation.
 """
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -109,7 +111,7 @@ def check(folder):
 
 def main():
     parser = argparse.ArgumentParser()
-    for name, default in dict(feature=256, image=224, dim=768, tasks=1, batch=4, threads=2, repeats=10, warmup=2).items():
+    for name, default in dict(feature=256, image=224, dim=768, tasks=1, batch=4, threads=2).items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--layers", default="96,192,384,768")
     parser.add_argument("--check")
@@ -124,17 +126,15 @@ def main():
     tokens = [torch.randn(args.batch, side * side, args.dim * args.tasks) for _ in range(4)]
     target = torch.randn(args.batch, 1, args.image, args.image)
     valid = torch.ones_like(target)
-    steps = []
-    for i in range(args.warmup + args.repeats):
+    print(json.dumps({"who": f"PyTorch {torch.__version__}", "parameters": sum(p.numel() for p in model.parameters())}), flush=True)
+    for _ in sys.stdin:
         cpu, wall = time.process_time(), time.perf_counter()
         optimizer.zero_grad()
         loss = berhu(model(tokens), target, valid)
         loss.backward()
         optimizer.step()
         loss.item()
-        if i >= args.warmup:
-            steps.append({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall})
-    print(json.dumps({"who": f"PyTorch {torch.__version__}", "parameters": sum(p.numel() for p in model.parameters()), "steps": steps}))
+        print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import { ConfigError } from '../errors.js';
 import { version } from '../version.js';
 import { addBench } from './bench.js';
 import { addCommonOptions } from './command.js';
+import { addDiagnose } from './diagnose.js';
 import { addDoctor } from './doctor.js';
 import { addEmbed } from './embed.js';
 import { addExperiment } from './experiment.js';
@@ -50,6 +51,7 @@ for (const add of [
   addEmbed,
   addReduce,
   addSelect,
+  addDiagnose,
   addExperiment,
   addPretrain,
   addBench,

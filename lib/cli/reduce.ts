@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
+import { chooseDimensions, type Dimensions } from '../diagnose/dimensions.js';
 import { ConfigError } from '../errors.js';
-import { writeNpy } from '../formats/npy.js';
+import { readNpy, writeNpy } from '../formats/npy.js';
 import type { LinearModel } from '../reduce/pca.js';
 import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
 import type { UmapModel } from '../reduce/umap.js';
@@ -11,7 +12,7 @@ import { integerFrom, numberIn, threadsOption } from './options.js';
 interface Flags {
   embeddings: string;
   method: Exclude<Reduction, 'none'>;
-  dims: number;
+  dims: number | 'auto';
   neighbours?: number;
   minDist?: number;
   epochs?: number;
@@ -32,14 +33,26 @@ export function addReduce(program: Command): void {
     resumes: false,
     async action({ embeddings, out, ...options }, job) {
       checkMethod(options);
-      const { matrix, model, layout, notes, seconds } = await reduce(embeddings, { ...options, ...job });
+      const choice = options.dims === 'auto' ? await chooseDimensions(await readNpy(embeddings, job), job) : undefined;
+      const dims = choice?.chosen ?? (options.dims as number);
+      const { matrix, model, layout, notes, seconds } = await reduce(embeddings, { ...options, dims, ...job });
       await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
       const { facts, line } = model ? pcaFacts(model) : umapFacts(layout!);
       return {
-        json: { path: out, method: options.method, rows: matrix.rows, cols: matrix.cols, ...facts, notes, seconds },
+        json: {
+          path: out,
+          method: options.method,
+          rows: matrix.rows,
+          cols: matrix.cols,
+          ...facts,
+          ...(choice && { choice }),
+          notes,
+          seconds,
+        },
         lines: [
           `${formatCount(matrix.rows)} rows of ${formatCount(matrix.cols)} features in ${out}`,
           `  ${line}, ${formatSeconds(seconds)}`,
+          ...(choice ? [`  ${why(choice)}`] : []),
           ...notes.map((note) => `  note: ${note}`),
         ],
       };
@@ -49,7 +62,12 @@ export function addReduce(program: Command): void {
     .addOption(
       new Option('--method <name>', 'reduction').choices(REDUCTIONS.filter((name) => name !== 'none')).default('pca'),
     )
-    .option('--dims <count>', 'dimensions that are kept', integerFrom(1), 64)
+    .option(
+      '--dims <count>',
+      'dimensions that are kept, or auto (of pca): as many as predict held-back rows',
+      dimsOf,
+      64,
+    )
     .option('--neighbours <count>', 'of umap: points that a neighbourhood has (default: 15)', integerFrom(2))
     .option('--min-dist <distance>', 'of umap: how near points may lie, 0..1 (default: 0.1)', numberIn(0, 1))
     .option('--epochs <count>', 'of umap: rounds (default: 500, above 10,000 rows 200)', integerFrom(1))
@@ -57,8 +75,20 @@ export function addReduce(program: Command): void {
   threadsOption(command).option('--out <file>', '.npy file to write');
 }
 
+function dimsOf(text: string): number | 'auto' {
+  return text === 'auto' ? text : integerFrom(1)(text);
+}
+
+function why({ chosen, rank, explains }: Dimensions): string {
+  const shares = Object.entries(explains).map(([share, dims]) => `${share} by ${dims ?? 'more than 256'}`);
+  return `${chosen} dimensions predict held-back rows as well as any number; variance explained: ${shares.join(', ')}; rank ${rank}`;
+}
+
 function checkMethod({ method, ...options }: Omit<Flags, 'embeddings' | 'out'>): void {
-  if (method === 'umap') return;
+  if (method === 'umap') {
+    if (options.dims !== 'auto') return;
+    throw new ConfigError('ERR_FLAG_UNUSED', '`--dims auto` is of pca. Give umap a number of dimensions.');
+  }
   const { neighbours, minDist, epochs, seed } = options;
   const given = Object.entries({ neighbours, 'min-dist': minDist, epochs, seed }).find(
     ([, value]) => value !== undefined,

@@ -17,6 +17,20 @@ export function isAdapterLayer(layer: string): layer is AdapterLayer {
   return (ADAPTER_LAYERS as readonly string[]).includes(layer);
 }
 
+function pathOf(layer: AdapterLayer): 1 | 2 | 3 | 4 {
+  return layer === 'head_out' ? 1 : (Number(layer.slice('path_'.length)) as 1 | 2 | 3 | 4);
+}
+
+/** Length of the rows of `adapterFeatures`: path 4 has the `side` of the tokens, each finer one twice that of the one before. */
+export function adapterFeatureCount(
+  layer: AdapterLayer,
+  aggregation: string,
+  featureDim: number,
+  side: number,
+): number {
+  return aggregation === 'concat' ? featureDim * (side * 2 ** (4 - pathOf(layer))) ** 2 : featureDim;
+}
+
 /**
  * One row for every sample of the pool: the map [featureDim, side, side] as it is (`concat`, channels first), or its mean
  * or sum over places, summed in float64. On a SharedArrayBuffer.
@@ -32,7 +46,7 @@ export async function adapterFeatures(
   const { adapter } = draw.model;
   if (adapter.kind !== 'dpt') throw new TypeError(`Layer ${layer} is of a DPT adapter, not of ${adapter.kind}.`);
   const { batch } = training;
-  const path = layer === 'head_out' ? 1 : (Number(layer.slice('path_'.length)) as 1 | 2 | 3 | 4);
+  const path = pathOf(layer);
   const graph = featureGraph(draw.model, adapter, path, batch);
   const folder = await createModelFolder(graph);
   const rows = draw.pool.samples.length;

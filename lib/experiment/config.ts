@@ -272,22 +272,33 @@ function conflicts({ data, adapter, training, task, embeddings, arms }: z.output
   if (adapter.kind === 'dpt' && adapter.featureDim % 2 !== 0) {
     add('`adapter.featureDim` must be even: the head halves it.', 'adapter', 'featureDim');
   }
-  const layers = [...(embeddings.layer ?? []), ...(arms ?? []).flatMap((arm) => arm.layer ?? [])];
-  const features = layers.find((name) => typeof name === 'string');
-  if (features !== undefined && (task !== 'depth' || adapter.kind !== 'dpt')) {
+  // What is listed takes the place of the grid, so what the grid would combine does not matter then.
+  const looked = arms
+    ? arms.map((arm, i) => ({
+        layer: arm.layer ?? embeddings.layer?.[0],
+        aggregations: [arm.aggregation ?? embeddings.aggregation[0]!],
+        keyOf: (part: 'layer' | 'aggregation') =>
+          arm[part] === undefined ? ['embeddings', part] : ['arms', String(i), part],
+      }))
+    : (embeddings.layer ?? []).map((layer) => ({
+        layer,
+        aggregations: embeddings.aggregation,
+        keyOf: (part: 'layer' | 'aggregation') => ['embeddings', part],
+      }));
+  const ofAdapter = looked.filter(({ layer }) => typeof layer === 'string');
+  const first = ofAdapter[0];
+  if (first && (task !== 'depth' || adapter.kind !== 'dpt')) {
     add(
-      `Layer ${features} is of a DPT adapter. Use \`task: depth\` and \`adapter.kind: dpt\`, or block numbers.`,
-      'embeddings',
-      'layer',
+      `Layer ${first.layer} is of a DPT adapter. Use \`task: depth\` and \`adapter.kind: dpt\`, or block numbers.`,
+      ...first.keyOf('layer'),
     );
   }
-  const aggregations = [...embeddings.aggregation, ...(arms ?? []).flatMap((arm) => arm.aggregation ?? [])];
-  const tokens = aggregations.find((name) => name === 'concat-modalities' || name === 'last');
-  if (features !== undefined && tokens !== undefined) {
+  const isOfTokens = (name: string) => name === 'concat-modalities' || name === 'last';
+  const mixed = ofAdapter.find(({ aggregations }) => aggregations.some(isOfTokens));
+  if (mixed) {
     add(
-      `Aggregation ${tokens} is of tokens, but layer ${features} is a map. Use concat, mean or sum.`,
-      'embeddings',
-      'aggregation',
+      `Aggregation ${mixed.aggregations.find(isOfTokens)} is of tokens, but layer ${mixed.layer} is a map. Use concat, mean or sum.`,
+      ...mixed.keyOf('aggregation'),
     );
   }
   return found;

@@ -5,6 +5,7 @@ import type { Encoder } from '../models/encoder.js';
 import { readModelConfig } from '../models/modelJson.js';
 import { type EncoderOptions, openEncoder } from '../models/openEncoder.js';
 import type { ExperimentConfig } from './config.js';
+import { experimentArms } from './grid.js';
 
 /** The options of the encoder that a configuration names. */
 export async function encoderOptionsOf({ encoder, threads }: ExperimentConfig): Promise<EncoderOptions> {
@@ -22,19 +23,23 @@ export async function openExperimentEncoder(
 
 /** RangeError or DataError where the configuration asks the encoder for a block or a modality that it does not have. */
 export function checkEncoder(config: ExperimentConfig, { config: { depth, modalities } }: Encoder): void {
-  for (const layer of config.embeddings.layer ?? []) {
-    if (typeof layer === 'number' && layer >= depth)
-      throw outOfRange('embeddings.layer', `an integer in 0..${depth - 1}`, layer);
+  const wanted = new Set(config.adapter.mainTasks);
+  for (const { embedding } of experimentArms(config)) {
+    if (!embedding) continue;
+    for (const modality of embedding.modalities) wanted.add(modality);
+    const block = Number(/^layer\.(\d+)$/.exec(embedding.layer)?.[1] ?? 0);
+    if (block >= depth) {
+      throw outOfRange(config.arms ? 'arms.layer' : 'embeddings.layer', `an integer in 0..${depth - 1}`, block);
+    }
   }
   for (const hook of config.adapter.hooks ?? []) {
     if (hook >= depth) throw outOfRange('adapter.hooks', `block numbers in 0..${depth - 1}`, hook);
   }
-  const wanted = new Set([...config.adapter.mainTasks, ...config.embeddings.modalities.flat()]);
   for (const modality of wanted) {
     if (modalities.includes(modality)) continue;
     throw new DataError(
       'ERR_MODALITY_MISSING',
-      `The experiment asks for ${modality}, but the encoder takes ${modalities.join(' + ')}. Take ${modality} out of \`adapter.mainTasks\` and \`embeddings.modalities\`.`,
+      `The experiment asks for ${modality}, but the encoder takes ${modalities.join(' + ')}. Take ${modality} out of \`adapter.mainTasks\` and \`${config.arms ? 'arms' : 'embeddings'}.modalities\`.`,
     );
   }
 }

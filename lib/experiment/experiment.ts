@@ -19,7 +19,7 @@ export type { FinishedDraw, GridOptions as ExperimentOptions } from './runGrid.j
  */
 export async function experiment(config: ExperimentConfig, options: GridOptions = {}): Promise<ExperimentSummary> {
   const started = new Date();
-  const { runs, notes, validation, origin, trained, reused } = await runGrid(config, options);
+  const { runs, notes, validation, diagnostics, origin, trained, reused } = await runGrid(config, options);
   const end = new Date();
   return {
     title: config.title ?? titleOf(config),
@@ -34,7 +34,7 @@ export async function experiment(config: ExperimentConfig, options: GridOptions 
       `Encoder: ${origin}.`,
       `${trained} of ${runs.length} runs were trained now; ${reused} were found in ${join(config.out, 'runs')} or are shared.`,
     ],
-    diagnostics: [],
+    diagnostics,
     versions: { coregain: version, node: process.versions.node },
     machine: `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${availableParallelism()} threads`,
     started: started.toISOString(),
@@ -56,8 +56,8 @@ function caveats(config: ExperimentConfig): string[] {
       'Draws are random parts of one data set and share samples and the validation split, so intervals over draws are too narrow for other data sets.',
     );
   }
-  const sums = config.embeddings.aggregation.filter((name) => name === 'mean' || name === 'sum');
-  if (sums.length === 2)
+  const aggregations = new Set(experimentArms(config).map(({ embedding }) => embedding?.aggregation));
+  if (aggregations.has('mean') && aggregations.has('sum'))
     found.push(
       'sum is mean times the number of tokens: strategies rank both alike, a difference between them is noise.',
     );

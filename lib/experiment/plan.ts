@@ -4,6 +4,7 @@ import { aggregatedSize } from '../embed/aggregate.js';
 import type { MultimaeConfig } from '../models/config.js';
 import { openEncoder } from '../models/openEncoder.js';
 import { recordFields } from '../train/tokenStore.js';
+import { adapterFeatureCount, isAdapterLayer } from './adapterFeatures.js';
 import { recallCells } from './cellIndex.js';
 import type { ExperimentConfig } from './config.js';
 import { checkEncoder, encoderOptionsOf } from './encoder.js';
@@ -117,8 +118,11 @@ function embeddingFloats(config: ExperimentConfig, { image, patch, dim, globalTo
   for (const { embedding: choice } of experimentArms(config)) {
     if (!choice) continue;
     const { aggregation, modalities, layer, dims = 0 } = choice;
-    const tokens = modalities.length * (image / patch) ** 2 + globalTokens;
-    const size = aggregatedSize(aggregation, tokens, dim, modalities.length);
+    const side = image / patch;
+    const tokens = modalities.length * side ** 2 + globalTokens;
+    const size = isAdapterLayer(layer)
+      ? adapterFeatureCount(layer, aggregation, config.adapter.featureDim, side)
+      : aggregatedSize(aggregation, tokens, dim, modalities.length);
     whole.set(JSON.stringify([aggregation, modalities, layer]), size);
     reduced += Math.min(dims, size);
   }

@@ -7,9 +7,11 @@ import { openEncoderWeights } from '../models/openEncoder.js';
 import type { JobOptions } from '../progress.js';
 import { readSafetensors } from '../weights/safetensors.js';
 import { isAdapterLayer, type WeightReader } from './adapterFeatures.js';
+import { alone, LOOK_AGAIN_MS } from './alone.js';
 import { rememberCells } from './cellIndex.js';
 import type { ValidationImages } from './compare.js';
 import type { ExperimentConfig } from './config.js';
+import { diagnoseDraw } from './diagnoseDraw.js';
 import { checkEncoder, encoderOptionsOf, openExperimentEncoder } from './encoder.js';
 import { type Cell, cellSteps, experimentArms, experimentCells, stepsOf } from './grid.js';
 import { type Draw, openDraw } from './openDraw.js';
@@ -36,6 +38,8 @@ export interface GridResult {
   readonly runs: readonly RunResult[];
   /** Of each draw. */
   readonly validation: readonly ValidationImages[];
+  /** Of each draw, see `diagnoseDraw`. */
+  readonly diagnostics: readonly Readonly<Record<string, unknown>>[];
   /** In words, where the encoder's weights come from. */
   readonly origin: string;
   /** Sentences about what came out otherwise than asked for. */
@@ -54,8 +58,6 @@ interface Unit {
   readonly cells: Cell[];
 }
 
-/** Where another process trains a run, how long until we look again. */
-const LOOK_AGAIN_MS = 500;
 const PROGRESS_MS = 100;
 
 /**
@@ -79,13 +81,16 @@ export async function runGrid(
   const shared = new Map<string, number>();
   const progress = stepProgress(config, cells, job);
   const validation: ValidationImages[] = [];
+  const diagnostics: Readonly<Record<string, unknown>>[] = [];
   let trained = 0;
   const encoder = await openExperimentEncoder(config);
   const weights = await openEncoderWeights(await encoderOptionsOf(config));
   try {
     checkEncoder(config, encoder);
+    // Scenes, tokens and embeddings have one writer.
+    const prepare = <T>(work: () => Promise<T>) => alone(join(config.out, 'cache'), work, job.signal);
     for (let index = 0; index < config.seeds.draws; index++) {
-      const draw = await openDraw(config, encoder, index, job);
+      const draw = await prepare(() => openDraw(config, encoder, index, job));
       try {
         validation.push({ identity: draw.validationIdentity, clips: clipsOf(draw.validation) });
         const steps = progress(index);
@@ -113,8 +118,13 @@ export async function runGrid(
           return async (name) => (tensors[name] ? (tensors[name].data as Float32Array) : weights.read(name));
         };
         const subsets = subsetsOf(config, draw, open, full, job);
-        const units = await unitsOf(config, draw, subsets, own);
-        await rememberCells(config, units);
+        const units = await prepare(async () => {
+          const found = await unitsOf(config, draw, subsets, own);
+          await rememberCells(config, found);
+          const facts = await diagnoseDraw(config, index, encoder.config.modalities, subsets, job);
+          if (facts) diagnostics.push(facts);
+          return found;
+        });
         for (const note of subsets.notes) notes.add(note);
         countShared(units, shared);
         steps.expect(units);
@@ -137,7 +147,15 @@ export async function runGrid(
   for (const [names, count] of shared) {
     notes.add(`${names} chose the same samples in ${count} ${count === 1 ? 'case' : 'cases'} and share those runs.`);
   }
-  return { runs, notes: [...notes], validation, origin: encoder.origin, trained, reused: runs.length - trained };
+  return {
+    runs,
+    notes: [...notes],
+    validation,
+    diagnostics,
+    origin: encoder.origin,
+    trained,
+    reused: runs.length - trained,
+  };
 }
 
 /** The run whose adapter's features arms may look at. */

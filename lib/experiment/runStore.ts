@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lockFolder } from '../embed/lock.js';
 import { DataError } from '../errors.js';
 import { writeFileAtomically } from '../files.js';
+import { claimFolder } from './alone.js';
 import type { CurvePoint } from './types.js';
 
 /** What a training run measured; whose arm it belongs to is not part of it, so arms that choose the same rows share it. */
@@ -51,15 +51,7 @@ export function openRunStore(folder: string): RunStore {
       damaged.add(file);
       return undefined;
     },
-    async claim(key) {
-      await mkdir(folderOf(key), { recursive: true });
-      try {
-        return await lockFolder(folderOf(key));
-      } catch (error) {
-        if (error instanceof DataError && error.code === 'ERR_CACHE_LOCKED') return undefined;
-        throw error;
-      }
-    },
+    claim: (key) => claimFolder(folderOf(key)),
     async put(run) {
       await mkdir(folderOf(run.key), { recursive: true });
       await writeFileAtomically(join(folderOf(run.key), 'run.json'), `${JSON.stringify(run)}\n`);

@@ -75,7 +75,7 @@ export function subsetsOf(
       const reduced = await reduce(matrix, { method: choice.reduction, ...options });
       if (reduced.notes.length > 0) {
         notes.add(
-          `${choice.reduction}-${choice.dims} of ${choice.aggregation} has ${reduced.matrix.cols} dimensions, because ${matrix.rows} samples of ${matrix.cols} features vary in no more.`,
+          `${choice.reduction}-${choice.dims} of ${choice.aggregation} (${choice.layer}) has ${reduced.matrix.cols} dimensions, because ${matrix.rows} samples of ${matrix.cols} features vary in no more.`,
         );
       }
       return reduced.matrix;

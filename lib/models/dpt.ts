@@ -132,7 +132,9 @@ export function dptGraph(
       const name = `scratch.refinenet${k}`;
       const layer = layers[k - 1]!;
       const sum: Value = path ? add(graph, path, refine(layer, `${name}.resConfUnit1`)) : layer;
-      path = conv(doubled(refine(sum, `${name}.resConfUnit2`)), `${name}.out_conv`);
+      // Upstream doubles first. A convolution of 1 x 1 commutes with interpolation, whose weights sum to 1, and here it
+      // has a quarter of the places to do.
+      path = doubled(conv(refine(sum, `${name}.resConfUnit2`), `${name}.out_conv`));
       return path;
     }),
   );

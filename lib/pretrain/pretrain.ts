@@ -2,11 +2,10 @@
  * An encoder that has learnt something of its data: a MultiMAE trained end to end on depth, with a DPT adapter that is
  * thrown away or kept. The paper takes its embeddings from such a model (arXiv 2502.15834, section 4).
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { integer } from '../check.js';
 import { openDataset } from '../data/open.js';
-import { writeFileAtomically } from '../files.js';
+import { makeOutFolder, writeFileAtomically } from '../files.js';
 import { adapterWeights, tokenGrid } from '../models/adapter.js';
 import { initialAdapterWeight } from '../models/initialiseAdapter.js';
 import { type EncoderOptions, openEncoderWeights } from '../models/openEncoder.js';
@@ -61,7 +60,7 @@ export interface PretrainResult {
  * Trains encoder and adapter on the split `train`, validates on `val`, and writes `encoder.safetensors`,
  * `model.safetensors`, `model.onnx` and, last, `pretrain.json`. A killed call goes on from its checkpoint.
  *
- * @throws as `openDataset`, `openEncoder` and `train` do; rejects with `signal.reason` when aborted.
+ * @throws {ConfigError} `ERR_OUT_UNUSABLE`; otherwise as `openDataset`, `openEncoder` and `train` do; rejects with `signal.reason` when aborted.
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { data, out, signal, onProgress, threads, device } = options;
@@ -70,7 +69,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const batch = integer('batch', options.batch ?? 8, 1);
   const features = integer('featureDim', options.featureDim ?? 24, 2);
   const job = { signal, onProgress };
-  await mkdir(out, { recursive: true });
+  await makeOutFolder(out);
   const source = await openEncoderWeights(options.encoder);
   const open: { close(): Promise<void> }[] = [source];
   const opened = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {

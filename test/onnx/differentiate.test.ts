@@ -14,10 +14,12 @@ import {
   multiply,
   subtract,
 } from '#lib/onnx/ops/arithmetic.js';
+import { convolution, depthwiseConvolution, patchConvolution, patchDeconvolution } from '#lib/onnx/ops/convolution.js';
 import { concat, reshape, slice, transpose } from '#lib/onnx/ops/layout.js';
 import { matmul } from '#lib/onnx/ops/linear.js';
 import { logSoftmax, softmax } from '#lib/onnx/ops/normalization.js';
 import { reduceMean, reduceSum } from '#lib/onnx/ops/reduce.js';
+import { resizeBilinear } from '#lib/onnx/ops/resize.js';
 import { serializeInline } from '#lib/onnx/serialize.js';
 
 const sumAll = (graph: Graph, x: Value) =>
@@ -117,6 +119,33 @@ test.each<[string, number[][], (graph: Graph, ...inputs: Value[]) => Value]>([
     ],
     (g, a, b) => reshape(g, transpose(g, concat(g, [slice(g, a!, 1, 1, 4), b!], 1), [2, 0, 1]), [3, 10]),
   ],
+  [
+    'convolution that keeps the size',
+    [[2, 3, 4, 5], [2, 3, 3, 3], [2]],
+    (g, a, b, c) => convolution(g, a!, b!, c!, { pad: 1 }),
+  ],
+  ['convolution that shrinks', [[1, 2, 5, 4], [2, 2, 3, 3], [2]], (g, a, b, c) => convolution(g, a!, b!, c!)],
+  [
+    'convolution with a stride',
+    [[1, 2, 6, 6], [2, 2, 3, 3], [2]],
+    (g, a, b, c) => convolution(g, a!, b!, c!, { stride: 2, pad: 1 }),
+  ],
+  [
+    'convolution with more filters than places',
+    [[2, 2, 2, 1], [5, 2, 3, 3], [5]],
+    (g, a, b, c) => convolution(g, a!, b!, c!, { pad: 1 }),
+  ],
+  [
+    'convolution with a stride and more filters than places',
+    [[1, 2, 4, 4], [5, 2, 3, 3], [5]],
+    (g, a, b, c) => convolution(g, a!, b!, c!, { stride: 2, pad: 1 }),
+  ],
+  ['convolution of 1 x 1', [[2, 3, 2, 3], [4, 3, 1, 1], [4]], (g, a, b, c) => convolution(g, a!, b!, c!)],
+  ['cutting into patches', [[2, 2, 4, 4], [3, 2, 2, 2], [3]], (g, a, b, c) => patchConvolution(g, a!, b!, c!)],
+  ['patches from places', [[2, 3, 2, 2], [3, 2, 2, 2], [2]], (g, a, b, c) => patchDeconvolution(g, a!, b!, c!)],
+  ['depthwise convolution', [[2, 2, 4, 3], [2, 1, 3, 3], [2]], (g, a, b, c) => depthwiseConvolution(g, a!, b!, c!)],
+  ['doubling, corners aligned', [[1, 2, 3, 2]], (g, a) => resizeBilinear(g, a!, 6, 4, true)],
+  ['resizing, half-pixel centres', [[1, 2, 3, 2]], (g, a) => resizeBilinear(g, a!, 5, 4, false)],
 ])('gradient of %s', async (_, shapes, build) => {
   const { values, run, session } = await evaluate(shapes, build);
   const at = await run(values);

@@ -153,13 +153,15 @@ function turned(graph: Graph, w: Value): Value {
 /**
  * [D, C, side, side] from x [B, C, H, W] and outer [B, D, rows, cols]: for tap (i, j), sum over places of outer times x
  * shifted by the tap. Where the size is kept, x is shifted along the columns and outer, the other way, along the rows, so
- * that k^2 products need only 2 (k - 1) shifted copies.
+ * that k^2 products need only 2 (k - 1) shifted copies. Where there are fewer places than filters, the shifted images side by
+ * side are smaller than the result, and one product does all taps.
  */
 function gradientOfFilters(graph: Graph, x: Value, outer: Value, side: number, stride: number, pad: number): Value {
   const [batch, channels, height] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
   const [, filters, rows, cols] = fixedShape(graph, 'Conv', outer) as unknown as Sizes;
   if (side === stride && pad === 0 && side > 1) return gradientOfPatches(graph, x, outer, side);
   const places = rows * cols;
+  if (side > 1 && batch * places < filters) return gradientByColumns(graph, x, outer, side, stride, pad);
   const flat = (value: Value, depth: number) => reshape(graph, value, [batch, depth, places]);
   const taps: Value[] = [];
   const offsets = Array.from({ length: side }, (_, i) => i);
@@ -188,6 +190,26 @@ function gradientOfFilters(graph: Graph, x: Value, outer: Value, side: number, s
 function shifted(graph: Graph, x: Value, down: number, right: number): Value {
   if (down === 0 && right === 0) return x;
   return padAxes(graph, x, [-down, -right], [down, right]);
+}
+
+/** One product of outer [D, B places] with the image's patches [C side^2, B places], which already lies as the filters do. */
+function gradientByColumns(graph: Graph, x: Value, outer: Value, side: number, stride: number, pad: number): Value {
+  const [batch, channels] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
+  const [, filters, rows, cols] = fixedShape(graph, 'Conv', outer) as unknown as Sizes;
+  const places = rows * cols;
+  const padded = pad === 0 ? x : padAxes(graph, x, [pad, pad], [pad, pad]);
+  const taps = Array.from({ length: side * side }, (_, tap) => {
+    const image = strided(graph, padded, Math.floor(tap / side), tap % side, rows, cols, stride);
+    return reshape(graph, image, [batch, channels, 1, places]);
+  });
+  const patches = transpose(graph, concat(graph, taps, 2), [1, 2, 0, 3]);
+  const wide = transpose(graph, reshape(graph, outer, [batch, filters, places]), [1, 0, 2]);
+  const product = matmul(
+    graph,
+    reshape(graph, wide, [filters, batch * places]),
+    swapLast(graph, reshape(graph, patches, [channels * side * side, batch * places])),
+  );
+  return reshape(graph, product, [filters, channels, side, side]);
 }
 
 /** Patches do not overlap: the image cut into patches is a permutation of it, and one product does all taps. */

@@ -16,7 +16,7 @@ export function experimentPage({ summary, examples, coresets }: ExperimentReport
   const compared = groups(summary.comparisons);
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${summary.title}</title>
-<style>${trusted(styleSheet(colourCount))}.whisker{stroke:var(--ink)}.zero{stroke:var(--muted);stroke-dasharray:2 2}td,th{overflow-wrap:normal}#retention td{white-space:nowrap}</style></head>
+<style>${trusted(styleSheet(colourCount))}.whisker{stroke:var(--ink)}.zero{stroke:var(--muted);stroke-dasharray:2 2}td,th{overflow-wrap:normal}#retention td,#measures td{white-space:nowrap}</style></head>
 <body><header><p class="kicker">Experiment report</p><h1>${summary.title}</h1>
 ${compared.length === 0 ? html`<p class="lead">Nothing was compared.</p>` : compared.map((group) => html`<p class="lead">${verdictSentence(group)}</p>`)}</header>
 <main>

@@ -4,7 +4,8 @@ import { plural } from '../numbers.js';
 /** A fraction as a percentage of one decimal with a true minus sign, `–` where there is no number. */
 export function percent(fraction: number | undefined): string {
   if (fraction === undefined || !Number.isFinite(fraction)) return '–';
-  return `${(100 * fraction).toFixed(1)} %`.replace('-', '\u2212');
+  const digits = (100 * fraction).toFixed(1);
+  return `${digits === '-0.0' ? '0.0' : digits} %`.replace('-', '\u2212');
 }
 
 /** `2.0 % (1.0 % to 3.0 %)`: the mean and its 95 % interval. */

@@ -47,7 +47,7 @@ export async function densityBalanced(
   const p = inclusionProbabilities(weights, sure, budgetCount);
   const rows = systematicSample(order, p, budgetCount, seed);
   const gains = Float64Array.from(rows, (row) => p[row]!);
-  const why = `eps ${Math.sqrt(radiusSquared).toPrecision(4)}, ${effective(neighbours)} effective rows`;
+  const why = `eps ${Math.sqrt(radiusSquared).toPrecision(4)}, ${Math.round(effective(neighbours)).toLocaleString('en')} effective rows`;
   return ranked(rows, gains, matrix.rows, seed, report('dbal', why, performance.now() - started));
 }
 
@@ -59,10 +59,20 @@ function fractionOf(value: unknown): number {
 }
 
 /** sum of 1 / |eps-ball|: how many rows there are if near ones count as one. */
-function effective(neighbours: Int32Array): string {
+function effective(neighbours: Int32Array): number {
   let sum = 0;
   for (const count of neighbours) sum += 1 / count;
-  return Math.round(sum).toLocaleString('en');
+  return sum;
+}
+
+/** The effective number of rows alone, with the eps of `densityBalanced`. Throws as it does. */
+export async function effectiveRows(
+  matrix: EmbeddingMatrix,
+  options: JobOptions & { seed: number; threads?: number | undefined },
+): Promise<number> {
+  const job = { ...(await strategyJob(matrix, options, 'The embedding matrix')), fraction: 0.4, seed: options.seed };
+  const { neighbours } = await runNative(native().density, job, matrix.rows, options, 'The embedding matrix');
+  return effective(neighbours);
 }
 
 /**

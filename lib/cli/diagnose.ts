@@ -1,0 +1,73 @@
+import type { Command } from 'commander';
+import { type Consistency, consistency, type Redundancy, redundancy } from '../diagnose/diagnose.js';
+import { writeFileAtomically } from '../files.js';
+import { readNpy } from '../formats/npy.js';
+import { formatCount, formatValue } from '../report/numbers.js';
+import { addCommand } from './command.js';
+import { integerFrom, threadsOption } from './options.js';
+
+interface Flags {
+  embeddings: string;
+  other?: string;
+  seed?: number;
+  threads?: number;
+  out?: string;
+}
+
+export function addDiagnose(program: Command): void {
+  const command = addCommand<Flags>(program, {
+    name: 'diagnose',
+    needs: ['embeddings'],
+    summary: 'redundancy of embeddings, and agreement with those of another modality',
+    examples: [
+      'coregain diagnose --embeddings embeddings.npy',
+      'coregain diagnose --embeddings rgb.npy --other semseg.npy --out diagnose.json',
+    ],
+    resumes: false,
+    async action({ embeddings, other, seed, threads, out }, job) {
+      const options = { seed, threads, ...job };
+      const x = await readNpy(embeddings, job);
+      const found = {
+        redundancy: await redundancy(x, options),
+        ...(other !== undefined && { consistency: await consistency(x, await readNpy(other, job), options) }),
+      };
+      if (out !== undefined) await writeFileAtomically(out, `${JSON.stringify(found, null, 1)}\n`);
+      return {
+        json: found,
+        lines: [
+          ...describeRedundancy(found.redundancy),
+          ...(found.consistency ? describeConsistency(found.consistency) : []),
+        ],
+      };
+    },
+  })
+    .option('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
+    .option('--other <file>', 'another modality of the same rows, [N, e]')
+    .option(
+      '--seed <number>',
+      'of the rows that are compared where there are more than 2,000 (default: 0)',
+      integerFrom(0),
+    )
+    .option('--out <file>', '.json file to write');
+  threadsOption(command);
+}
+
+function describeRedundancy({ rows, nearestOverMedian, effectiveRows, expectation }: Redundancy): string[] {
+  return [
+    `${formatCount(rows)} rows, ${formatCount(Math.round(effectiveRows))} effective: ${expectation} (an expectation, not a verdict)`,
+    `  nearest-neighbour distance / pairwise distance, medians: ${formatValue(nearestOverMedian)}`,
+  ];
+}
+
+function describeConsistency(found: Consistency): string[] {
+  const { cka, cca, procrustes, distanceCorrelation, inconsistency, mostInconsistent } = found;
+  const value = formatValue;
+  return [
+    `agreement of the modalities, ${formatCount(found.rows)} rows`,
+    `  linear CKA ${value(cka.value)} (by chance ${value(cka.chance)})`,
+    `  canonical correlation, mean ${value(cca.mean)} (by chance ${value(cca.chance)}), ${cca.components.join(' and ')} components`,
+    `  cosine after Procrustes, median ${value(procrustes.median)} (${value(procrustes.q05)} to ${value(procrustes.q95)})`,
+    `  rank correlation of distances ${value(distanceCorrelation)}`,
+    `  inconsistency, 95 % quantile ${value(inconsistency.q95)} of the median; largest in rows ${mostInconsistent.slice(0, 5).join(', ')}`,
+  ];
+}

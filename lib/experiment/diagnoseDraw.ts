@@ -1,0 +1,74 @@
+/** What one draw's embeddings say before anything is trained: a row of the report's table. */
+import { consistency, redundancy } from '../diagnose/diagnose.js';
+import type { EmbeddingMatrix } from '../matrix.js';
+import type { JobOptions } from '../progress.js';
+import type { ExperimentConfig } from './config.js';
+import { experimentArms } from './grid.js';
+import type { Subsets } from './subsets.js';
+
+/** Below this numbers over pairs mean little. */
+const LEAST_ROWS = 20;
+
+/**
+ * Redundancy of the embedding that the first arm looks at, and agreement between the mean tokens of RGB and of the mask in the
+ * encoder's last block. Nothing for pools of fewer than 20 samples.
+ */
+export async function diagnoseDraw(
+  config: ExperimentConfig,
+  draw: number,
+  modalities: readonly string[],
+  { embeddingsOf }: Pick<Subsets, 'embeddingsOf'>,
+  { signal }: JobOptions,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const options = { seed: config.seeds.first, threads: config.threads, signal };
+  const arm = experimentArms(config).find(({ embedding }) => embedding !== undefined);
+  const matrix = arm && (await embeddingsOf(arm.embedding!));
+  if (matrix && matrix.rows < LEAST_ROWS) return undefined;
+  const alone = matrix && (await redundancy(matrix, options));
+  const both = ['rgb', 'semseg'].every((name) => modalities.includes(name));
+  const together = both && consistencyRow(await consistency(...halves(await meanTokens(embeddingsOf)), options));
+  return {
+    draw,
+    ...(alone && {
+      embedding: arm.name,
+      'nearest / median distance': alone.nearestOverMedian,
+      'effective rows': Math.round(alone.effectiveRows),
+      expectation: alone.expectation,
+    }),
+    ...together,
+  };
+}
+
+function meanTokens(embeddingsOf: Subsets['embeddingsOf']): Promise<EmbeddingMatrix> {
+  const modalities = ['rgb', 'semseg'] as const;
+  return embeddingsOf({ aggregation: 'concat-modalities', modalities, layer: 'last', reduction: 'none' });
+}
+
+function consistencyRow({
+  cka,
+  cca,
+  procrustes,
+  distanceCorrelation,
+  inconsistency,
+}: Awaited<ReturnType<typeof consistency>>) {
+  return {
+    CKA: cka.value,
+    'CKA by chance': cka.chance,
+    'mean CCA': cca.mean,
+    'CCA by chance': cca.chance,
+    'Procrustes cosine (median)': procrustes.median,
+    'distance correlation': distanceCorrelation,
+    'inconsistency (95 %)': inconsistency.q95,
+  };
+}
+
+/** The features of RGB, and those of the mask. */
+function halves({ data, rows, cols }: EmbeddingMatrix): [EmbeddingMatrix, EmbeddingMatrix] {
+  const half = cols / 2;
+  const part = (first: number): EmbeddingMatrix => {
+    const out = new Float32Array(rows * half);
+    for (let i = 0; i < rows; i++) out.set(data.subarray(i * cols + first, i * cols + first + half), i * half);
+    return { data: out, rows, cols: half };
+  };
+  return [part(0), part(half)];
+}
