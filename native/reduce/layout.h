@@ -25,9 +25,11 @@ struct Descent {
 //
 // A vertex moves only itself: of a symmetric graph the neighbour has the edge too. An epoch has eight turns: vertices
 // of one turn (every eighth) move at once, each looking at where the others were when the turn began, so that nothing
-// depends on which thread comes first, and neighbours seldom change places with each other. `anchors` [m, dims]: what
-// edges lead to and vertices move away from, and stays; absent = the points themselves. Control: cancel only; `done` is
-// called with the epochs that are finished.
+// depends on which thread comes first, and neighbours seldom change places with each other.
+//
+// `anchors` [m, dims]: what edges lead to and vertices move away from, and stays; absent = the points themselves.
+//
+// Control: cancel only; `done` is called with the epochs that are finished.
 void descend(std::vector<float>& points, size_t dims, const Graph& graph, const Descent& descent,
              const std::vector<float>* anchors, ThreadPool& pool, const Control& control,
              const std::function<void(size_t)>& done);

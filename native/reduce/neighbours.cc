@@ -196,8 +196,8 @@ Neighbours nearest(const Matrix& queries, const Matrix& rows, bool same, size_t 
   const std::vector<double> r_length = same ? q_length : lengths(rows, mean, pool, control);
   // A product is off by at most `slack` |q| |r|; centring in float32 moves a row by at most 2^-24 of its length.
   const size_t widest = std::min(kColumns, rows.cols);
-  const double roundings =
-      static_cast<double>(std::min(widest, PanelKernel::kChunk) + widest / PanelKernel::kChunk + 1);
+  const size_t steps = std::min(widest, PanelKernel::kChunk) + widest / PanelKernel::kChunk + 1;
+  const auto roundings = static_cast<double>(steps);
   const double slack = roundings * 0x1p-24 / (1 - roundings * 0x1p-24) * (1 + 0x1p-20);
 
   Neighbours out;
@@ -207,7 +207,8 @@ Neighbours nearest(const Matrix& queries, const Matrix& rows, bool same, size_t 
   std::vector<Tile> tiles(pool.size());
   std::atomic<size_t> finished = 0;
   // With few queries a tile has fewer of them, so that every thread gets some.
-  const size_t share = (queries.rows + 2 * pool.size() - 1) / (2 * pool.size());
+  const size_t shares = size_t{2} * pool.size();
+  const size_t share = (queries.rows + shares - 1) / shares;
   const size_t step = std::min(kTile, std::max<size_t>(PanelKernel::kRows, share));
   pool.for_blocks(queries.rows, step, [&](unsigned t, size_t begin, size_t end) {
     Tile& tile = tiles[t];
