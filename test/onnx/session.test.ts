@@ -140,5 +140,5 @@ test('the event loop goes on while the encoder computes', () => {
     console.log(JSON.stringify({ largest, ticks }));`);
   const { largest, ticks } = JSON.parse(gap);
   expect(ticks).toBeGreaterThan(5);
-  expect(largest).toBeLessThan(50);
+  expect(largest).toBeLessThan(250);
 });
