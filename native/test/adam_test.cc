@@ -44,7 +44,8 @@ TEST("steps follow the formulas in float64") {
         const double g = s.gradient[i] + (decoupled ? 0.0 : 0.05 * p[i]);
         m[i] = 0.9 * m[i] + 0.1 * g;
         v[i] = 0.999 * v[i] + 0.001 * g * g;
-        const double step = 1e-3 * (m[i] / (1 - std::pow(0.9, t))) / (std::sqrt(v[i] / (1 - std::pow(0.999, t))) + 1e-8);
+        const double step =
+            1e-3 * (m[i] / (1 - std::pow(0.9, t))) / (std::sqrt(v[i] / (1 - std::pow(0.999, t))) + 1e-8);
         p[i] = (decoupled ? p[i] * (1 - 1e-3 * 0.05) : p[i]) - step;
       }
     }
