@@ -52,15 +52,22 @@ export function addDiagnose(program: Command): void {
   threadsOption(command);
 }
 
-function describeRedundancy({ rows, nearestOverMedian, effectiveRows, expectation }: Redundancy): string[] {
+function describeRedundancy({
+  rows,
+  nearestOverMedian,
+  effectiveRows,
+  coverageOverRandom,
+  expectation,
+}: Redundancy): string[] {
   return [
     `${formatCount(rows)} rows, ${formatCount(Math.round(effectiveRows))} effective: ${expectation} (an expectation, not a verdict)`,
     `  nearest-neighbour distance / pairwise distance, medians: ${formatValue(nearestOverMedian)}`,
+    `  distance to the nearest chosen row, 5% by facility location / at random: ${formatValue(coverageOverRandom)}`,
   ];
 }
 
 function describeConsistency(found: Consistency): string[] {
-  const { cka, cca, procrustes, distanceCorrelation, inconsistency, mostInconsistent } = found;
+  const { cka, cca, procrustes, distanceCorrelation, inconsistency, inconsistencyRows, mostInconsistent } = found;
   const value = formatValue;
   return [
     `agreement of the modalities, ${formatCount(found.rows)} rows`,
@@ -68,6 +75,6 @@ function describeConsistency(found: Consistency): string[] {
     `  canonical correlation, mean ${value(cca.mean)} (by chance ${value(cca.chance)}), ${cca.components.join(' and ')} components`,
     `  cosine after Procrustes, median ${value(procrustes.median)} (${value(procrustes.q05)} to ${value(procrustes.q95)})`,
     `  rank correlation of distances ${value(distanceCorrelation)}`,
-    `  inconsistency, 95 % quantile ${value(inconsistency.q95)} of the median; largest in rows ${mostInconsistent.slice(0, 5).join(', ')}`,
+    `  inconsistency, 95 % quantile ${value(inconsistency.q95)} of the median, ${formatCount(inconsistencyRows)} rows; largest in rows ${mostInconsistent.slice(0, 5).join(', ')}`,
   ];
 }

@@ -1,25 +1,24 @@
 import type { EmbeddingMatrix } from '../matrix.js';
 import { squaredDistance } from './distances.js';
+import { nearestDistances } from './nearest.js';
 import { median } from './quantiles.js';
 
 /**
- * Median distance to the nearest other row over the median distance of all pairs: about 0.56 in data where every sample is for
- * itself, 0.04 in clips of near-duplicates (the two regimes of our study, at 4,000 rows). O(N^2 d).
+ * Median distance to the nearest other row over the median distance of pairs: about 0.56 in data where every sample is for
+ * itself, 0.04 in clips of near-duplicates (the two regimes of our study, at 4,000 rows). Both medians are over the rows
+ * `queries`, whose neighbours are looked for among all rows: a sample of the rows has lost its near-duplicates.
  * @param x [N, d]. NaN where all rows are equal.
  */
-export function nearestOverMedian({ data, rows, cols }: EmbeddingMatrix): number {
-  const nearest = new Float64Array(rows).fill(Infinity);
-  const all = new Float64Array((rows * (rows - 1)) / 2);
+export function nearestOverMedian(x: EmbeddingMatrix, queries: Int32Array): number {
+  const { data, cols } = x;
+  const pairs = new Float64Array((queries.length * (queries.length - 1)) / 2);
   let pair = 0;
-  for (let i = 0; i < rows; i++) {
-    for (let j = i + 1; j < rows; j++) {
-      const distance = Math.sqrt(squaredDistance(data, i * cols, data, j * cols, cols));
-      all[pair++] = distance;
-      nearest[i] = Math.min(nearest[i]!, distance);
-      nearest[j] = Math.min(nearest[j]!, distance);
+  queries.forEach((a, i) => {
+    for (const b of queries.subarray(i + 1)) {
+      pairs[pair++] = Math.sqrt(squaredDistance(data, a * cols, data, b * cols, cols));
     }
-  }
-  return median(nearest) / median(all);
+  });
+  return median(nearestDistances(x, queries)) / median(pairs);
 }
 
 export type Expectation = 'selection can help' | 'nothing to gain expected' | 'between the regimes studied';

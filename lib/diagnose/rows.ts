@@ -13,6 +13,16 @@ export function someRows(rows: number, most: number, seed: number): Int32Array {
   return order.slice(0, most).sort();
 }
 
+/** Multiplications of a search by brute force: some seconds. */
+const MOST_PRODUCTS = 6e9;
+const LEAST_QUERIES = 50;
+
+/** At most `most` seeded rows, as many as there is time for to look for their neighbours among all rows. */
+export function queriesOf({ rows, cols }: EmbeddingMatrix, most: number, seed: number): Int32Array {
+  const affordable = Math.max(LEAST_QUERIES, Math.floor(MOST_PRODUCTS / (rows * cols)));
+  return someRows(rows, Math.min(most, affordable), seed);
+}
+
 export function takeRows({ data, cols }: EmbeddingMatrix, rows: Int32Array): EmbeddingMatrix {
   const out = new (data.constructor as Float32ArrayConstructor)(rows.length * cols);
   rows.forEach((row, i) => {

@@ -5,22 +5,26 @@ import type { LinearModel } from '../reduce/pca.js';
 import { candidates, predictionErrors } from './biCrossValidation.js';
 import { canonicalCorrelations } from './cca.js';
 import { linearCka } from './cka.js';
+import { coverageCost } from './coverage.js';
 import { centred } from './dense.js';
 import { distanceCorrelation } from './distances.js';
 import { inconsistency } from './inconsistency.js';
 import { procrustesCosines } from './procrustes.js';
 import { nearestOverMedian } from './redundancy.js';
 
-/** `scores` are principal component scores of the same rows. */
 const tasks = {
-  consistency: ({ x, y, scoresX, scoresY }: Record<'x' | 'y' | 'scoresX' | 'scoresY', EmbeddingMatrix>) => ({
+  /** `scores` are principal component scores of the rows of x and y. */
+  agreement: ({ x, y, scoresX, scoresY }: Record<'x' | 'y' | 'scoresX' | 'scoresY', EmbeddingMatrix>) => ({
     cka: linearCka(x, y),
     cca: canonicalCorrelations(centred(scoresX), centred(scoresY)),
     procrustes: procrustesCosines(centred(scoresX), centred(scoresY)),
     distanceCorrelation: distanceCorrelation(x, y),
-    inconsistency: inconsistency(scoresX, scoresY),
   }),
-  redundancy: ({ x }: { x: EmbeddingMatrix }) => nearestOverMedian(x),
+  inconsistency: ({ x, y, queries }: { x: EmbeddingMatrix; y: EmbeddingMatrix; queries: Int32Array }) =>
+    inconsistency(x, y, queries),
+  nearest: ({ x, queries }: { x: EmbeddingMatrix; queries: Int32Array }) => nearestOverMedian(x, queries),
+  coverage: ({ x, subsets }: { x: EmbeddingMatrix; subsets: readonly Int32Array[] }) =>
+    subsets.map((chosen) => coverageCost(x, chosen)),
   dimensions: ({ model, held, seed }: { model: LinearModel; held: EmbeddingMatrix; seed: number }) => {
     const ks = candidates(model.outputs);
     return { ks, errors: predictionErrors(model, held.data, held.rows, ks, seed) };

@@ -33,6 +33,7 @@ export async function diagnoseDraw(
       embedding: arm.name,
       'nearest / median distance': alone.nearestOverMedian,
       'effective rows': Math.round(alone.effectiveRows),
+      'coverage cost / random': alone.coverageOverRandom,
       expectation: alone.expectation,
     }),
     ...together,

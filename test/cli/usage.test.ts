@@ -6,7 +6,7 @@ import { coregain, filesIn, scratchFolder } from './coregain.js';
 
 const folder = scratchFolder();
 
-test.each(['run', 'generate', 'embed', 'reduce', 'select', 'bench', 'doctor'])(
+test.each(['run', 'generate', 'embed', 'reduce', 'select', 'diagnose', 'bench', 'doctor'])(
   '%s --help shows an example',
   async (name) => {
     const { status, stdout, stderr } = await coregain([name, '--help']);

@@ -1,5 +1,6 @@
 import { chooseDimensions, consistency, type EmbeddingMatrix, redundancy } from 'coregain';
 import { describe, expect, test } from 'vitest';
+import { inconsistency } from '#lib/diagnose/inconsistency.js';
 import { stream } from '#lib/select/random.js';
 
 /** Standard normal numbers. */
@@ -65,6 +66,28 @@ describe('consistency', () => {
     expect(mostInconsistent.slice(0, 8).sort((i, j) => i - j)).toEqual([0, 50, 100, 150, 200, 250, 300, 350]);
   });
 
+  test('swapped partners stand out among more rows than are compared in pairs', async () => {
+    // 500 clips of 5 frames, 10 neighbours: half of them are of other clips.
+    const [rows, centres] = [2500, noise(500, 6, 30)];
+    const [a, b] = [noise(rows, 6, 31), noise(rows, 6, 32)];
+    const isSwapped = (row: number) => row % 25 === 0;
+    const clip = (row: number) => Math.floor(row / 5);
+    const x = matrix(rows, 6, (r, c) => centres.data[clip(r) * 6 + c]! + 0.05 * a.data[r * 6 + c]!);
+    const y = matrix(rows, 6, (r, c) => {
+      const own = isSwapped(r) ? (clip(r) + 171) % 500 : clip(r);
+      return centres.data[own * 6 + c]! + 0.05 * b.data[r * 6 + c]!;
+    });
+    const every = Int32Array.from({ length: rows }, (_, i) => i);
+    const scores = inconsistency(x, y, every);
+    const [bad, good] = [every.filter(isSwapped), every.filter((row) => !isSwapped(row))];
+    let wins = 0;
+    for (const i of bad) for (const j of good) wins += scores[i]! > scores[j]! ? 1 : 0;
+    expect(wins / (bad.length * good.length)).toBeGreaterThan(0.9);
+    const found = await consistency(x, y);
+    expect(found.inconsistencyRows).toBe(rows);
+    expect(found.mostInconsistent.filter(isSwapped).length).toBeGreaterThan(15);
+  });
+
   test('other numbers of rows are refused', async () => {
     await expect(consistency(noise(10, 2, 1), noise(11, 2, 1))).rejects.toMatchObject({
       code: 'ERR_ROWS_DIFFER',
@@ -88,6 +111,23 @@ describe('redundancy', () => {
     expect(alone.nearestOverMedian).toBeGreaterThan(0.4);
     expect(alone.effectiveRows).toBeCloseTo(400, 0);
     expect(alone.expectation).toBe('nothing to gain expected');
+  });
+
+  test('near-duplicates are found also where only a sample of the rows is asked', async () => {
+    // Of 3,000 clips of two frames a sample of 2,000 rows has hardly a pair.
+    const [centres, jitter] = [noise(3000, 8, 20), noise(6000, 8, 21)];
+    const pairs = matrix(6000, 8, (r, c) => centres.data[(r >> 1) * 8 + c]! + 0.001 * jitter.data[r * 8 + c]!);
+    expect((await redundancy(pairs)).nearestOverMedian).toBeLessThan(0.01);
+  });
+
+  test('what covering gains over random: much in clips of unequal length, little where there are none', async () => {
+    const [centres, jitter] = [noise(20, 8, 22), noise(400, 8, 23)];
+    const clipOf = (row: number) => (row < 381 ? 0 : row - 380);
+    const clips = matrix(400, 8, (r, c) => centres.data[clipOf(r) * 8 + c]! + 0.01 * jitter.data[r * 8 + c]!);
+    expect((await redundancy(clips)).coverageOverRandom).toBeLessThan(0.4);
+    const alone = await redundancy(noise(400, 24, 24));
+    expect(alone.coverageOverRandom).toBeGreaterThan(0.8);
+    expect(alone.coverageOverRandom).toBeLessThan(1.05);
   });
 
   test('an abort is honoured', async () => {

@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeNpy } from 'coregain';
+import { beforeAll, expect, test } from 'vitest';
+import { stream } from '#lib/select/random.js';
+import { coregain, filesIn, scratchFolder } from './coregain.js';
+
+const folder = scratchFolder();
+
+/** 30 clips of 4 frames in 5 features, seen by two modalities that turn the features round. */
+beforeAll(async () => {
+  const words = stream(1, 0);
+  const uniform = () => words() / 2 ** 32;
+  const clips = Array.from({ length: 30 * 5 }, uniform);
+  const rows = Array.from({ length: 120 * 5 }, (_, i) => clips[Math.floor(i / 20) * 5 + (i % 5)]! + 0.001 * uniform());
+  await writeNpy(join(folder, 'rgb.npy'), { data: Float32Array.from(rows), shape: [120, 5] });
+  const other = rows.map((_, i) => rows[i - (i % 5) + ((i + 1) % 5)]!);
+  await writeNpy(join(folder, 'semseg.npy'), { data: Float32Array.from(other), shape: [120, 5] });
+  await writeNpy(join(folder, 'short.npy'), { data: Float32Array.from(other.slice(0, 500)), shape: [100, 5] });
+});
+
+test('says what to expect, and how far the modalities agree', async () => {
+  const { status, stdout, stderr } = await coregain(
+    ['diagnose', '--embeddings', 'rgb.npy', '--other', 'semseg.npy', '--out', 'diagnose.json', '--threads', '1'],
+    folder,
+  );
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  // Some of the 30 clips are neighbours.
+  expect(stdout).toMatch(/^120 rows, 2\d effective: selection can help \(an expectation, not a verdict\)\n/);
+  expect(stdout).toMatch(/linear CKA 1 \(by chance 0\.0\d+\)/);
+  const written = JSON.parse(readFileSync(join(folder, 'diagnose.json'), 'utf8'));
+  expect(written.redundancy).toMatchObject({ rows: 120, expectation: 'selection can help' });
+  expect(written.consistency.distanceCorrelation).toBeCloseTo(1, 4);
+  expect(written.consistency.procrustes.median).toBeGreaterThan(0.99);
+});
+
+test('--json is the whole result; without --other nothing is said of agreement', async () => {
+  const { status, stdout } = await coregain(['diagnose', '--embeddings', 'rgb.npy', '--json'], folder);
+  expect(status).toBe(0);
+  const found = JSON.parse(stdout);
+  expect(Object.keys(found)).toEqual(['redundancy']);
+  expect(found.redundancy.coverageOverRandom).toBeLessThan(1);
+});
+
+test('modalities of other samples are refused, and nothing is written', async () => {
+  const before = filesIn(folder);
+  const args = ['diagnose', '--embeddings', 'rgb.npy', '--other', 'short.npy', '--out', 'none.json'];
+  const { status, stdout, stderr } = await coregain(args, folder);
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  expect(stderr).toBe(
+    'coregain: The modalities have 120 and 100 rows. Give both the same samples in the same order.\n',
+  );
+  expect(filesIn(folder)).toEqual(before);
+});
