@@ -85,6 +85,7 @@ export { type ExperimentPlan, planExperiment } from './experiment/plan.js';
 export type {
   Arm,
   Comparison,
+  DimsChoice,
   ExperimentSummary,
   Interval,
   MeasureRow,

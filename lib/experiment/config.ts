@@ -22,6 +22,8 @@ const list = <T extends z.ZodType>(item: T, what: string) => z.array(item, what)
 /** Features of a trained DPT adapter: its fused maps, from fine to coarse; the paper calls the finest head_out. */
 export const ADAPTER_LAYERS = ['head_out', 'path_1', 'path_2', 'path_3', 'path_4'] as const;
 const LAYER = `a block number from 0, or one of ${ADAPTER_LAYERS.join(', ')}`;
+const DIMENSIONS = 'an integer >= 1, or auto';
+const dimensions = z.union([atLeast(1), z.literal('auto')], DIMENSIONS);
 const layer = z.union([atLeast(0), choice(ADAPTER_LAYERS)], LAYER);
 const modality = choice(['rgb', 'semseg'] as const);
 const four = (what: string) => z.tuple([atLeast(0, what), atLeast(0, what), atLeast(0, what), atLeast(0, what)], what);
@@ -153,8 +155,8 @@ const schema = z.strictObject(
            */
           layer: list(layer, `a list; each item ${LAYER}`).optional(),
           reduce: list(choice(REDUCTIONS), 'a list of reductions').default(['pca']),
-          /** Of PCA and UMAP; of PCA clipped to the rank of the data. */
-          dims: list(atLeast(1), 'a list of numbers of dimensions').default([64]),
+          /** Of PCA and UMAP; of PCA clipped to the rank of the data, or `auto`: see `chooseDimensions`. */
+          dims: list(dimensions, `a list; each item ${DIMENSIONS}`).default([64]),
         },
         group,
       )
@@ -171,7 +173,7 @@ const schema = z.strictObject(
           modalities: list(modality, 'a list of rgb and semseg').optional(),
           layer: layer.optional(),
           reduce: choice(REDUCTIONS).optional(),
-          dims: atLeast(1).optional(),
+          dims: dimensions.optional(),
         },
         group,
       ),
@@ -292,6 +294,12 @@ function conflicts({ data, adapter, training, task, embeddings, arms }: z.output
       `Layer ${first.layer} is of a DPT adapter. Use \`task: depth\` and \`adapter.kind: dpt\`, or block numbers.`,
       ...first.keyOf('layer'),
     );
+  }
+  const reduced = arms
+    ? arms.map((arm) => ({ reduce: [arm.reduce ?? embeddings.reduce[0]!], dims: [arm.dims ?? embeddings.dims[0]!] }))
+    : [embeddings];
+  if (reduced.some(({ reduce, dims }) => reduce.includes('umap') && dims.includes('auto'))) {
+    add('`dims` auto is of pca. Give umap a number of dimensions.', 'embeddings', 'dims');
   }
   const isOfTokens = (name: string) => name === 'concat-modalities' || name === 'last';
   const mixed = ofAdapter.find(({ aggregations }) => aggregations.some(isOfTokens));

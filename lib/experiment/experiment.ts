@@ -2,6 +2,7 @@
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { version } from '../version.js';
+import { dimsByRetention, dimsNote } from './chooseDims.js';
 import { compareArms } from './compare.js';
 import type { ExperimentConfig } from './config.js';
 import { experimentArms } from './grid.js';
@@ -21,15 +22,19 @@ export async function experiment(config: ExperimentConfig, options: GridOptions 
   const started = new Date();
   const { runs, notes, validation, diagnostics, origin, trained, reused } = await runGrid(config, options);
   const end = new Date();
+  const arms = experimentArms(config);
+  const dimsChoices = dimsByRetention(runs, arms, { seed: config.seeds.first, validation });
   return {
     title: config.title ?? titleOf(config),
     config,
-    arms: experimentArms(config),
+    arms,
     runs,
     comparisons: compareArms(runs, { seed: config.seeds.first, validation }),
     measures: compareMeasures(runs, { seed: config.seeds.first }),
+    dimsChoices,
     notes: [
       ...notes,
+      ...dimsNote(dimsChoices),
       ...caveats(config),
       `Encoder: ${origin}.`,
       `${trained} of ${runs.length} runs were trained now; ${reused} were found in ${join(config.out, 'runs')} or are shared.`,

@@ -124,7 +124,7 @@ function embeddingFloats(config: ExperimentConfig, { image, patch, dim, globalTo
       ? adapterFeatureCount(layer, aggregation, config.adapter.featureDim, side)
       : aggregatedSize(aggregation, tokens, dim, modalities.length);
     whole.set(JSON.stringify([aggregation, modalities, layer]), size);
-    reduced += Math.min(dims, size);
+    reduced += dims === 'auto' ? size : Math.min(dims, size);
   }
   return reduced + [...whole.values()].reduce((sum, size) => sum + size, 0);
 }

@@ -1,5 +1,6 @@
 /** Which rows of a draw each arm trains on. */
 import { join } from 'node:path';
+import { chooseDimensions } from '../diagnose/dimensions.js';
 import { embed } from '../embed/embed.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { Encoder } from '../models/encoder.js';
@@ -71,9 +72,14 @@ export function subsetsOf(
       const matrix = await whole(choice);
       if (choice.reduction === 'none') return matrix;
       const seed = config.seeds.first + 1000 * draw.index;
-      const options = { dims: choice.dims, seed, threads: config.threads, ...job };
+      const dims = choice.dims === 'auto' ? (await chooseDimensions(matrix, { seed, ...job })).chosen : choice.dims;
+      const options = { dims, seed, threads: config.threads, ...job };
       const reduced = await reduce(matrix, { method: choice.reduction, ...options });
-      if (reduced.notes.length > 0) {
+      if (choice.dims === 'auto') {
+        notes.add(
+          `${choice.reduction}-auto of ${choice.aggregation} (${choice.layer}) has ${reduced.matrix.cols} dimensions in draw ${draw.index}: as many as predict held-back samples best.`,
+        );
+      } else if (reduced.notes.length > 0) {
         notes.add(
           `${choice.reduction}-${choice.dims} of ${choice.aggregation} (${choice.layer}) has ${reduced.matrix.cols} dimensions, because ${matrix.rows} samples of ${matrix.cols} features vary in no more.`,
         );

@@ -22,8 +22,8 @@ export interface EmbeddingChoice {
   /** `layer.i` = tokens of encoder block i; `head_out` and `path_1`..`path_4` = features of a trained DPT adapter. */
   readonly layer: string;
   readonly reduction: Reduction;
-  /** Dimensions after the reduction; absent for `none`. */
-  readonly dims?: number | undefined;
+  /** Dimensions after the reduction, `auto` = as many as `chooseDimensions` says in each draw; absent for `none`. */
+  readonly dims?: number | 'auto' | undefined;
 }
 
 /** One way to choose the training data, compared with the others at the same budget and protocol. */
@@ -130,6 +130,24 @@ export interface MeasureRow {
   readonly change: Interval;
 }
 
+/** Arms that differ in their number of dimensions alone: which is best, chosen and measured on different images. */
+export interface DimsChoice {
+  readonly task: Task;
+  readonly budget: number;
+  readonly protocol: Protocol;
+  readonly metric: string;
+  /** What the arms have in common: `bins mean pca`. */
+  readonly family: string;
+  readonly arms: readonly string[];
+  /** The best arm on the first half of the validation images, and on the second. */
+  readonly chosen: readonly [string, string];
+  /** Mean of both on the half that did not choose: metric(arm) / metric(random) - 1, and metric(full) / metric(arm). */
+  readonly change: number;
+  readonly retention: number;
+  /** The change of the arm that is best on all images, on these images: too good where several were tried. */
+  readonly changeOfBest: number;
+}
+
 /** What `coregain experiment` writes to `experiment.json`. */
 export interface ExperimentSummary {
   readonly title: string;
@@ -140,6 +158,8 @@ export interface ExperimentSummary {
   readonly comparisons: readonly Comparison[];
   /** Retention of everything else that was measured. */
   readonly measures: readonly MeasureRow[];
+  /** Numbers of dimensions by what they keep; empty where no arms differ in it alone. */
+  readonly dimsChoices: readonly DimsChoice[];
   /** Sentences: what was clipped, left out, or cannot be concluded. */
   readonly notes: readonly string[];
   /** Rank, redundancy and agreement between modalities, by draw and embedding, see `diagnose`. */

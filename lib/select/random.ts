@@ -56,3 +56,14 @@ export function below(words: Words, count: number): number {
     if (word < limit) return word % count;
   }
 }
+
+/** 0..count - 1 in the uniform order of stream `index` of a seed. */
+export function shuffled(count: number, seed: number, index: number): Int32Array {
+  const words = stream(seed, index);
+  const order = Int32Array.from({ length: count }, (_, i) => i);
+  for (let i = 0; i < count - 1; i++) {
+    const j = i + below(words, count - i);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order;
+}

@@ -94,6 +94,11 @@ test.each([
     `${data}arms:\n  - {strategy: bins, layer: path_9}\n`,
     'FILE:3: `arms.0.layer` must be a block number from 0, or one of head_out, path_1, path_2, path_3, path_4',
   ],
+  [`${data}embeddings:\n  dims: [8, many]\n`, 'FILE:3: `embeddings.dims.1` must be an integer >= 1, or auto'],
+  [
+    `${data}embeddings:\n  reduce: [umap]\n  dims: [auto]\n`,
+    'FILE:4: `dims` auto is of pca. Give umap a number of dimensions.',
+  ],
   [`${data}budgets: [0.1, 1.5]\n`, 'FILE:2: `budgets.1` must be a fraction in (0, 1), but it is 1.5'],
   [`${data}strategies: [random]\n`, 'FILE:2: `strategies.0` must be one of '],
   [`${data}seeds:\n  draws: 0\n`, 'FILE:3: `seeds.draws` must be an integer >= 1, but it is 0'],

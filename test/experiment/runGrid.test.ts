@@ -205,3 +205,19 @@ test('models that are to be kept now are trained again where an earlier call did
   await runGrid(config, {}, again.trainOne);
   expect(again.calls).toEqual([]);
 });
+
+test('dims: auto takes what each draw needs, and the notes say how many', async () => {
+  const embeddings = { aggregation: ['mean' as const], reduce: ['pca' as const], dims: ['auto' as const, 2] };
+  const config = smallConfig(folder, { embeddings }, 'auto');
+  const { trainOne } = fakeTraining();
+  const { runs, notes, diagnostics } = await runGrid(config, {}, trainOne);
+  const names = new Set(runs.map(({ arm }) => arm));
+  expect(names).toContain('facility-location mean pca-auto');
+  for (const draw of [0, 1]) {
+    expect(notes.join('\n')).toMatch(
+      new RegExp(`pca-auto of mean \\(last\\) has \\d+ dimensions in draw ${draw}: as many as predict`),
+    );
+  }
+  expect(diagnostics).toHaveLength(2);
+  expect(diagnostics[0]!['coverage cost / random']).toBeLessThan(1.2);
+});

@@ -101,6 +101,13 @@ describe('experimentPage', () => {
     ],
     notes: [evil],
     diagnostics: [{ [evil]: evil }],
+    dimsChoices: [
+      {
+        ...{ task: 'depth', budget: 0.2, protocol: 'equal-steps', metric: 'rmse', family: evil },
+        ...{ arms: [`${evil}-8`, `${evil}-16`], chosen: [`${evil}-16`, `${evil}-8`] },
+        ...{ change: -0.021, retention: 0.93, changeOfBest: -0.043 },
+      },
+    ],
     versions: {},
     machine: evil,
     started: 'a',
@@ -132,6 +139,7 @@ describe('experimentPage', () => {
       expect(page).toContain(`<section id="${id}">`);
     expect(page).toContain('−1.2 % (−3.0 % to 0.6 %)');
     expect(page).toContain('0.375<br>90.0 % (80.0 % to 100.0 %)');
+    expect(page).toContain('<td>16 and 8</td><td>93.0 %</td><td>−2.1 %</td><td>−4.3 %</td>');
     expect(page.match(/data:image\/png/g)).toHaveLength(5);
     expect(page).not.toContain('<script');
     expect(page).not.toMatch(/NaN|undefined/);
@@ -139,7 +147,7 @@ describe('experimentPage', () => {
 
   it('says what is missing', () => {
     const page = experimentPage({
-      summary: { ...summary, runs: [], comparisons: [], measures: [], diagnostics: [] },
+      summary: { ...summary, runs: [], comparisons: [], measures: [], diagnostics: [], dimsChoices: [] },
       examples: [],
       coresets: [],
     } as never);

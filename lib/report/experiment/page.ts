@@ -4,6 +4,7 @@ import { formatCount, formatSeconds, formatValue, plural } from '../numbers.js';
 import { binsPerColour } from '../palette.js';
 import { styleSheet } from '../style.js';
 import { curveCharts, curveLegend } from './curves.js';
+import { dimsTable } from './dims.js';
 import { measureTables } from './measures.js';
 import { coresetPictures, depthExamples } from './pictures.js';
 import type { ExperimentReportInput } from './types.js';
@@ -31,7 +32,7 @@ ${summary.measures.length > 0 ? measureTables(summary.measures) : html`<p class=
 ${summary.runs.length > 0 ? html`${curveLegend(arms)}${curveCharts(summary.runs, arms)}` : html`<p class="hint">There are no runs.</p>`}</section>
 <section id="examples"><h2>Depth predictions</h2>${examples.length > 0 ? depthExamples(examples) : html`<p class="hint">No depth predictions were given.</p>`}</section>
 <section id="coresets"><h2>Where coresets and random differ</h2>${coresets.length > 0 ? coresetPictures(coresets) : html`<p class="hint">No pictures of coresets were given.</p>`}</section>
-<section id="diagnostics"><h2>Diagnostics</h2>${diagnosticsTable(summary)}</section>
+<section id="diagnostics"><h2>Diagnostics</h2>${diagnosticsTable(summary)}${summary.dimsChoices.length > 0 ? dimsTable(summary.dimsChoices) : undefined}</section>
 <section id="runs"><h2>Notes and runs</h2>${summary.notes.map((note) => html`<p class="hint">${note}</p>`)}
 <p class="hint">${plural(summary.runs.length, 'run')} in ${formatSeconds(summary.seconds)} on ${summary.machine}, ${summary.started} to ${summary.finished}; ${Object.entries(
     summary.versions,
