@@ -145,6 +145,12 @@ describe('experimentPage', () => {
     expect(page).not.toMatch(/NaN|undefined/);
   });
 
+  it('adds the median over draws to the diagnostics', () => {
+    const diagnostics = [0.2, 0.9, 0.4].map((value, draw) => ({ draw, CKA: value, expectation: 'none' }));
+    const page = experimentPage({ summary: { ...summary, diagnostics }, examples: [], coresets: [] } as never);
+    expect(page).toContain('<tfoot><tr><td>median</td><td>0.4</td><td></td></tr></tfoot>');
+  });
+
   it('says what is missing', () => {
     const page = experimentPage({
       summary: { ...summary, runs: [], comparisons: [], measures: [], diagnostics: [], dimsChoices: [] },

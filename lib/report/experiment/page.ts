@@ -1,3 +1,4 @@
+import { median } from '../../diagnose/quantiles.js';
 import type { Comparison, ExperimentSummary } from '../../experiment/types.js';
 import { type Html, html, trusted } from '../html.js';
 import { formatCount, formatSeconds, formatValue, plural } from '../numbers.js';
@@ -79,7 +80,12 @@ function diagnosticsTable({ diagnostics }: ExperimentSummary): Html {
         : typeof value === 'string'
           ? value
           : JSON.stringify(value);
-  return html`<div class="scroll"><table>${headings(names)}<tbody>${diagnostics.map((row) => html`<tr>${names.map((name) => html`<td>${cell(row[name])}</td>`)}</tr>`)}</tbody></table></div>`;
+  const middle = (name: string) => {
+    const values = diagnostics.map((row) => row[name]).filter((value) => typeof value === 'number');
+    return values.length === 0 ? undefined : formatValue(median(values));
+  };
+  const medians = html`<tfoot><tr>${names.map((name) => html`<td>${name === 'draw' ? 'median' : middle(name)}</td>`)}</tr></tfoot>`;
+  return html`<div class="scroll"><table>${headings(names)}<tbody>${diagnostics.map((row) => html`<tr>${names.map((name) => html`<td>${cell(row[name])}</td>`)}</tr>`)}</tbody>${diagnostics.length > 1 ? medians : undefined}</table></div>`;
 }
 
 function runTable({ runs }: ExperimentSummary): Html {
