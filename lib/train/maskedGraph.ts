@@ -38,15 +38,9 @@ export function maskedWeights({ encoder, decoder }: MaskedConfig): Map<string, r
  *     loss = sum over modalities of the mean over samples of the mean over masked patches
  */
 export function maskedGraph(graph: Graph, model: MaskedConfig, batch: number): { loss: Value; perSample(): Value } {
-  const { encoder, decoder, visible } = model;
-  const total = patchCount(encoder);
-  const count = total / encoder.modalities.length;
-  const ids = addInput(graph, 'visible', 'int32', [batch, visible]);
-  // Tokens are chosen, and put back, by products with this matrix: exact, and their gradients are products too.
-  const chosen = reshape(graph, oneHot(graph, ids, total), [batch, visible, total]);
-  const tokens = encoderLayers(graph, encoder, encoder.depth, batch, (patches) => matmul(graph, chosen, patches)).at(
-    -1,
-  )!;
+  const { encoder, decoder } = model;
+  const count = patchCount(encoder) / encoder.modalities.length;
+  const { tokens, chosen } = visibleTokens(graph, model, batch);
   const seen = transpose(graph, reduceSum(graph, chosen, [1]), [0, 2, 1]);
   const hidden = subtract(graph, scalar(graph, 1), seen);
   const losses = encoder.modalities.map((task, i) => {
@@ -62,6 +56,23 @@ export function maskedGraph(graph: Graph, model: MaskedConfig, batch: number): {
       return parts.length === 1 ? parts[0]! : concat(graph, parts, 1);
     },
   };
+}
+
+/**
+ * The encoder on the patches of its input `visible` and the global tokens: its `tokens` [B, V + G, D], and which patch each
+ * of the first V is, one-hot: `chosen` [B, V, T].
+ */
+export function visibleTokens(
+  graph: Graph,
+  { encoder, visible }: Pick<MaskedConfig, 'encoder' | 'visible'>,
+  batch: number,
+) {
+  const total = patchCount(encoder);
+  const ids = addInput(graph, 'visible', 'int32', [batch, visible]);
+  // Tokens are chosen, and put back, by products with this matrix: exact, and their gradients are products too.
+  const chosen = reshape(graph, oneHot(graph, ids, total), [batch, visible, total]);
+  const choose = (patches: Value) => matmul(graph, chosen, patches);
+  return { tokens: encoderLayers(graph, encoder, encoder.depth, batch, choose).at(-1)!, chosen };
 }
 
 function taskLosses(
