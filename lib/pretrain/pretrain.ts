@@ -86,16 +86,14 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   };
   try {
     const { config } = source;
+    const masked = objective === 'masked' ? maskedPretraining(config, options.visible, seed) : undefined;
     const cache = join(out, 'cache');
     const known = await opened(openDataset(data, { split: 'train' }));
     const unseen = await opened(openDataset(data, { split: 'val' }));
     const common = { cache, depth: objective === 'depth', ...job };
     const images = await opened(openImages(known, config, { ...common, augmentation: options.augmentation, seed }));
     const held = await opened(openImages(unseen, config, common));
-    const pretraining =
-      objective === 'masked'
-        ? maskedPretraining(config, options.visible, seed)
-        : await depthPretraining(config, images, features, seed);
+    const pretraining = masked ?? (await depthPretraining(config, images, features, seed));
     const { model } = pretraining;
     const first = async (name: string) =>
       name.startsWith('output_adapters.') ? pretraining.first(name) : source.read(name);
