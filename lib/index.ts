@@ -58,6 +58,7 @@ export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from 
 
 // Train
 
+export { PRETRAIN_OBJECTIVES, type PretrainObjective } from './pretrain/objectives.js';
 export { type PretrainOptions, type PretrainResult, pretrain } from './pretrain/pretrain.js';
 
 // Diagnose

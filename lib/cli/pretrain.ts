@@ -1,15 +1,19 @@
 import { type Command, Option } from 'commander';
 import { readModelConfig } from '../models/modelJson.js';
 import { type PresetName, presets } from '../models/presets.js';
+import { PRETRAIN_OBJECTIVES, type PretrainObjective } from '../pretrain/objectives.js';
 import { pretrain } from '../pretrain/pretrain.js';
 import { formatSeconds } from '../report/numbers.js';
 import { AUGMENTATIONS, type Augmentation } from '../train/augment.js';
+import type { CurvePoint } from '../train/curve.js';
 import { addCommand } from './command.js';
 import { integerFrom, threadsOption } from './options.js';
 
 interface Flags {
   data: string;
   out: string;
+  objective?: PretrainObjective;
+  visible?: number;
   preset?: PresetName;
   weights?: string;
   model?: string;
@@ -26,9 +30,11 @@ export function addPretrain(program: Command): void {
   const command = addCommand<Flags>(program, {
     name: 'pretrain',
     needs: ['data', 'out'],
-    summary: 'train an encoder on depth, so that its embeddings mean something',
+    summary: 'train an encoder on depth or on its own masked images, so that its embeddings mean something',
     examples: [
       'coregain pretrain --data scenes --out encoder --steps 4000',
+      'coregain pretrain --objective masked --data photos --out masked',
+      'coregain pretrain --data scenes --weights masked/encoder.safetensors --out encoder',
       'coregain run --data scenes --weights encoder/encoder.safetensors --out picked',
     ],
     resumes: true,
@@ -41,17 +47,19 @@ export function addPretrain(program: Command): void {
       return {
         json: result,
         lines: [
-          `${steps} steps in ${formatSeconds(seconds)}: validation rmse ${last.metrics.rmse!.toFixed(3)} m, loss ${last.valLoss.toFixed(4)}`,
+          `${steps} steps in ${formatSeconds(seconds)}: validation ${describe(last)}`,
           `  encoder  ${result.encoder}`,
           `  model    ${result.model}`,
-          `  onnx     ${result.onnx}`,
+          ...(result.onnx ? [`  onnx     ${result.onnx}`] : []),
         ],
       };
     },
   });
   command
-    .option('--data <path>', 'data set with depth and the splits train and val')
+    .option('--data <path>', 'data set with the splits train and val, for depth with depth maps')
     .option('--out <folder>', 'folder to write')
+    .addOption(new Option('--objective <name>', 'what is learnt (default: depth)').choices(PRETRAIN_OBJECTIVES))
+    .option('--visible <count>', 'masked: patches that the encoder sees (default: a quarter)', integerFrom(1))
     .addOption(new Option('--preset <name>', 'shape of the encoder (default: tiny)').choices(Object.keys(presets)))
     .option('--weights <file>', 'weights to start from (default: seeded random weights)')
     .option('--model <file>', 'model.json, for a shape that is no preset')
@@ -60,6 +68,14 @@ export function addPretrain(program: Command): void {
     .option('--batch <count>', 'samples of a mini-batch (default: 8)', integerFrom(1))
     .addOption(new Option('--augmentation <recipe>', 'how samples are varied (default: none)').choices(AUGMENTATIONS))
     .option('--half', 'store the encoder in half precision')
-    .option('--seed <number>', 'of weights, order and augmentation', integerFrom(0), 0);
+    .option('--seed <number>', 'of weights, order, masks and augmentation', integerFrom(0), 0);
   threadsOption(command);
+}
+
+/** The last point of the curve, in words: depth's error in metres, or the loss of each modality. */
+function describe({ metrics, valLoss }: CurvePoint): string {
+  const loss = `loss ${valLoss.toFixed(4)}`;
+  if (metrics.rmse !== undefined) return `rmse ${metrics.rmse.toFixed(3)} m, ${loss}`;
+  const parts = Object.entries(metrics).map(([modality, value]) => `${modality} ${value.toFixed(4)}`);
+  return `${loss} (${parts.join(', ')})`;
 }

@@ -1,4 +1,4 @@
-/** MultiMAE's own initialisation, seeded: what an encoder has before any training. */
+/** MultiMAE's own initialisation, seeded: what an encoder and the decoders of pretraining have before any training. */
 import { elementCount } from '../weights/tensor.js';
 import type { MultimaeConfig } from './config.js';
 import { sinCosTable } from './positions.js';
@@ -8,8 +8,8 @@ import { sinCosTable } from './positions.js';
  * the same whatever else the model has.
  *
  * Linear weights: U(+-sqrt(6 / (in + out))), q, k and v each on its own; biases 0. Patch projections: the same on
- * [out, in k k], with PyTorch's U(+-1 / sqrt(in k k)) for the bias. Norms 1 and 0. Global tokens, class embeddings and
- * trainable positions: normal with standard deviation 0.02, cut off at +-2. Other positions: sine-cosine.
+ * [out, in k k], with PyTorch's U(+-1 / sqrt(in k k)) for the bias. Norms 1 and 0. Global tokens, class and task embeddings
+ * and trainable positions: normal with standard deviation 0.02, cut off at +-2. Other positions: sine-cosine. Mask tokens 0.
  */
 export function initialWeight(
   config: MultimaeConfig,
@@ -23,16 +23,18 @@ export function initialWeight(
     if (!trainable) return sinCosTable(shape[1]!, shape[2]!, shape[3]!).data;
     return fillNormal(data, randomStream(seed, name), 0.02);
   }
-  if (name === 'global_tokens' || name.endsWith('class_emb.weight'))
+  if (name === 'global_tokens' || name.endsWith('class_emb.weight') || name.includes('.task_embeddings.'))
     return fillNormal(data, randomStream(seed, name), 0.02);
-  if (/norm\d\.weight$/.test(name)) return data.fill(1);
+  if (name.endsWith('.mask_token')) return data;
+  if (/norm\d?\.weight$/.test(name)) return data.fill(1);
   const [outputs, ...inputs] = shape as [number, ...number[]];
   const fanIn = elementCount(inputs);
   if (name.startsWith('input_adapters.') && name.endsWith('proj.bias')) {
     return fillUniform(data, randomStream(seed, name), 1 / Math.sqrt(patchFanIn(config, name)));
   }
   if (name.endsWith('.bias')) return data;
-  const fanOut = name.endsWith('attn.qkv.weight') ? outputs / 3 : outputs;
+  const joined = name.endsWith('.qkv.weight') ? 3 : name.endsWith('.kv.weight') ? 2 : 1;
+  const fanOut = outputs / joined;
   return fillUniform(data, randomStream(seed, name), Math.sqrt(6 / (fanIn + fanOut)));
 }
 

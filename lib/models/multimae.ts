@@ -9,7 +9,7 @@ import { patchConvolution } from '../onnx/ops/convolution.js';
 import { concat, flattenImage, gather, padEnd, transpose } from '../onnx/ops/layout.js';
 import { addParameter } from '../onnx/parameters.js';
 import type { MultimaeConfig } from './config.js';
-import { MLP_RATIO, transformerBlock } from './transformer.js';
+import { blockWeights, transformerBlock } from './transformer.js';
 
 export type EncoderModality = MultimaeConfig['modalities'][number];
 
@@ -37,20 +37,7 @@ export function encoderWeights(config: MultimaeConfig): ReadonlyMap<string, read
     weights.set('input_adapters.semseg.proj.bias', [dim]);
   }
   for (let block = 0; block < depth; block++) {
-    const linear = (name: string, outputs: number, inputs: number) => {
-      weights.set(`encoder.${block}.${name}.weight`, [outputs, inputs]);
-      weights.set(`encoder.${block}.${name}.bias`, [outputs]);
-    };
-    const norm = (name: string) => {
-      weights.set(`encoder.${block}.${name}.weight`, [dim]);
-      weights.set(`encoder.${block}.${name}.bias`, [dim]);
-    };
-    norm('norm1');
-    linear('attn.qkv', 3 * dim, dim);
-    linear('attn.proj', dim, dim);
-    norm('norm2');
-    linear('mlp.fc1', MLP_RATIO * dim, dim);
-    linear('mlp.fc2', dim, MLP_RATIO * dim);
+    for (const [name, shape] of blockWeights(`encoder.${block}`, dim)) weights.set(name, shape);
   }
   return weights;
 }
@@ -82,9 +69,16 @@ export function encoderGraph(config: MultimaeConfig, blocks: number): Graph {
 
 /**
  * The same for images of `config.image` pixels with position embeddings and global tokens as weights of the graph, so that
- * they can be trained too. Returns the outputs of the blocks, [batch, T, D] each.
+ * they can be trained too. Returns the outputs of the blocks, [batch, T, D] each. Of the patches' tokens the blocks get
+ * what `choose` makes of them, [batch, V, D]; the global tokens always come behind.
  */
-export function encoderLayers(graph: Graph, config: MultimaeConfig, blocks: number, batch: number): Value[] {
+export function encoderLayers(
+  graph: Graph,
+  config: MultimaeConfig,
+  blocks: number,
+  batch: number,
+  choose: (patches: Value) => Value = (patches) => patches,
+): Value[] {
   const { dim, image, patch, globalTokens } = config;
   const grid = image / patch;
   const parts = patchSequences(graph, config, { batch, height: image, width: image }).map((tokens, i) => {
@@ -92,13 +86,12 @@ export function encoderLayers(graph: Graph, config: MultimaeConfig, blocks: numb
     const table = flattenImage(graph, addParameter(graph, name, [1, dim, grid, grid]), grid * grid);
     return add(graph, tokens, transpose(graph, table, [0, 2, 1]));
   });
-  if (globalTokens > 0) {
-    const tokens = addParameter(graph, 'global_tokens', [1, globalTokens, dim]);
-    // One copy for each sample: a sum with zeros broadcasts, and its gradient sums over the batch.
-    parts.push(add(graph, tokens, scalar(graph, 0, [batch, 1, 1])));
-  }
-  const x = parts.length === 1 ? parts[0]! : concat(graph, parts, 1);
-  return addBlocks(graph, x, config, blocks);
+  const patches = choose(parts.length === 1 ? parts[0]! : concat(graph, parts, 1));
+  if (globalTokens === 0) return addBlocks(graph, patches, config, blocks);
+  const tokens = addParameter(graph, 'global_tokens', [1, globalTokens, dim]);
+  // One copy for each sample: a sum with zeros broadcasts, and its gradient sums over the batch.
+  const copies = add(graph, tokens, scalar(graph, 0, [batch, 1, 1]));
+  return addBlocks(graph, concat(graph, [patches, copies], 1), config, blocks);
 }
 
 /** Projected patches of each modality [B, patches, D], without positions. */

@@ -11,6 +11,26 @@ const EPSILON = 1e-6;
 /** Width of the hidden layer of a block's MLP, in token widths. */
 export const MLP_RATIO = 4;
 
+/** Name and shape of every weight of a block of tokens `dim` wide, in the order of an official checkpoint. */
+export function blockWeights(name: string, dim: number): Map<string, readonly number[]> {
+  const weights = new Map<string, readonly number[]>();
+  const linear = (part: string, outputs: number, inputs: number) => {
+    weights.set(`${name}.${part}.weight`, [outputs, inputs]);
+    weights.set(`${name}.${part}.bias`, [outputs]);
+  };
+  const norm = (part: string) => {
+    weights.set(`${name}.${part}.weight`, [dim]);
+    weights.set(`${name}.${part}.bias`, [dim]);
+  };
+  norm('norm1');
+  linear('attn.qkv', 3 * dim, dim);
+  linear('attn.proj', dim, dim);
+  norm('norm2');
+  linear('mlp.fc1', MLP_RATIO * dim, dim);
+  linear('mlp.fc2', dim, MLP_RATIO * dim);
+  return weights;
+}
+
 /** x += proj(attention(norm1(x))); x += fc2(gelu(fc1(norm2(x)))), weights under `name`. */
 export function transformerBlock(
   graph: Graph,

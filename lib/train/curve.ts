@@ -6,6 +6,6 @@ export interface CurvePoint {
   /** Mean training loss since the point before. */
   readonly trainLoss: number;
   readonly valLoss: number;
-  /** Validation metrics by name: rmse, absrel, sqrel, logRmse, log10, delta1..delta3, or error (1 - accuracy). */
+  /** Validation metrics by name: rmse, absrel, sqrel, logRmse, log10, delta1..delta3, or error (1 - accuracy), or the loss of each modality. */
   readonly metrics: Readonly<Record<string, number>>;
 }

@@ -1,14 +1,14 @@
 /** What a model in training makes of samples that it does not learn from now. */
-import { type Average, depthMeter, squaredErrors, wrongClasses } from './metrics.js';
+import { type Average, depthMeter, meansOfLosses, squaredErrors, wrongClasses } from './metrics.js';
 import type { Trainer } from './trainer.js';
-import type { ModelConfig } from './trainingGraph.js';
+import type { TrainedModel } from './trainingGraph.js';
 import type { Batch, TrainingData } from './types.js';
 
 /** Samples whose loss says what the loss of all of a pool is. */
 const LOSS_SAMPLES = 512;
 
 export interface EvaluateOptions {
-  readonly model: ModelConfig;
+  readonly model: TrainedModel;
   /** Samples of a mini-batch. */
   readonly batch: number;
   readonly signal?: AbortSignal | undefined;
@@ -27,21 +27,15 @@ export async function validate(
   data: TrainingData,
   options: EvaluateOptions & { average: Average },
 ): Promise<Validation> {
-  const classes = options.model.loss === 'cross-entropy';
-  const meter = depthMeter(options.average);
+  const meter = openMeter(options.model, options.average);
   const perImage: number[] = [];
   const parts: Float32Array[] = [];
   let lossSum = 0;
   const all = Int32Array.from({ length: data.samples }, (_, i) => i);
-  for await (const { count, loss, prediction, targets } of evaluations(trainer, data, all, options)) {
-    parts.push(prediction);
-    lossSum += loss * count;
-    if (classes) {
-      perImage.push(...wrongClasses(prediction, targets.label!));
-    } else {
-      meter.add(prediction, targets.depth!, targets.valid!);
-      perImage.push(...squaredErrors(prediction, targets.depth!, targets.valid!, count));
-    }
+  for await (const evaluation of evaluations(trainer, data, all, options)) {
+    parts.push(evaluation.prediction);
+    lossSum += evaluation.loss * evaluation.count;
+    perImage.push(...meter.add(evaluation));
   }
   const predictions = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
@@ -49,10 +43,41 @@ export async function validate(
     predictions.set(part, offset);
     offset += part.length;
   }
-  const metrics = classes
-    ? { error: perImage.reduce((sum, wrong) => sum + wrong, 0) / perImage.length }
-    : { ...meter.result() };
-  return { loss: lossSum / data.samples, metrics, perImage, predictions };
+  return { loss: lossSum / data.samples, metrics: meter.result(perImage, predictions), perImage, predictions };
+}
+
+/** What is measured of predictions, by the kind of model. */
+interface Meter {
+  /** Takes a batch; returns what `perImage` gets of it. */
+  add(evaluation: Evaluation): number[];
+  result(perImage: readonly number[], predictions: Float32Array): Readonly<Record<string, number>>;
+}
+
+function openMeter(model: TrainedModel, average: Average): Meter {
+  if (model.loss === 'cross-entropy') {
+    return {
+      add: ({ prediction, targets }) => wrongClasses(prediction, targets.label!),
+      result: (perImage) => ({ error: perImage.reduce((sum, wrong) => sum + wrong, 0) / perImage.length }),
+    };
+  }
+  if (model.loss === 'masked') {
+    const { modalities } = model.encoder;
+    return {
+      add: ({ prediction, count }) =>
+        Array.from({ length: count }, (_, i) =>
+          modalities.reduce((sum, __, task) => sum + (prediction[i * modalities.length + task]! || 0), 0),
+        ),
+      result: (_, predictions) => meansOfLosses(predictions, modalities),
+    };
+  }
+  const meter = depthMeter(average);
+  return {
+    add({ prediction, targets, count }) {
+      meter.add(prediction, targets.depth!, targets.valid!);
+      return squaredErrors(prediction, targets.depth!, targets.valid!, count);
+    },
+    result: () => ({ ...meter.result() }),
+  };
 }
 
 /**
@@ -100,9 +125,15 @@ async function* evaluations(
     const targets = copyTargets(feeds, count, batch);
     const { loss, prediction: all } = await trainer.evaluate(feeds);
     const prediction = all.subarray(0, (all.length / batch) * count);
-    const own = model.loss === 'cross-entropy' ? crossEntropyOf(prediction, targets.label!) : loss;
-    yield { count, loss: own, prediction, targets };
+    yield { count, loss: lossOf(model, prediction, targets) ?? loss, prediction, targets };
   }
+}
+
+/** Mean loss of the samples that count, where samples of the batch cannot be left out in the graph. */
+function lossOf(model: TrainedModel, prediction: Float32Array, targets: Targets): number | undefined {
+  if (model.loss === 'cross-entropy') return crossEntropyOf(prediction, targets.label!);
+  if (model.loss !== 'masked') return undefined;
+  return Object.values(meansOfLosses(prediction, model.encoder.modalities)).reduce((sum, mean) => sum + mean, 0);
 }
 
 /** The batch itself is given up to the trainer. */

@@ -1,4 +1,4 @@
-/** Losses as graphs: one number of shape [1, 1, 1, 1] (depth) or [1, 1] (classes) from a prediction and its target. */
+/** Losses as graphs: one number of shape [1, 1, 1, 1] (depth) or [1, 1] (classes, masked patches) from a prediction and its target. */
 import { fixedShape, type Graph, scalar, type Value } from '../onnx/graph.js';
 import {
   absolute,
@@ -12,9 +12,9 @@ import {
   scale,
   subtract,
 } from '../onnx/ops/arithmetic.js';
-import { oneHot } from '../onnx/ops/layout.js';
+import { oneHot, reshape } from '../onnx/ops/layout.js';
 import { logSoftmax } from '../onnx/ops/normalization.js';
-import { reduceMaxDetached, reduceSum } from '../onnx/ops/reduce.js';
+import { reduceMaxDetached, reduceMean, reduceSum } from '../onnx/ops/reduce.js';
 
 export const DEPTH_LOSSES = ['berhu', 'l1', 'mse'] as const;
 export type DepthLoss = (typeof DEPTH_LOSSES)[number];
@@ -51,4 +51,43 @@ export function crossEntropy(graph: Graph, logits: Value, labels: Value): Value 
   const truth = oneHot(graph, labels, classes);
   const likelihood = reduceSum(graph, multiply(graph, logSoftmax(graph, logits), truth), [0, 1]);
   return scale(graph, negate(graph, likelihood), 1 / batch);
+}
+
+/** A loss over masked patches, taken apart: each sample's sum and how much it counts, [B, 1] each, weight 0 where nothing is masked. */
+export interface SampleLosses {
+  readonly sum: Value;
+  readonly weight: Value;
+}
+
+/**
+ * Squared error of the masked patches, the mean over a patch: `prediction` and `target` [B, N, P], `masked` [B, N, 1] with
+ * 1 where a patch counts, else 0. MultiMAE's `MaskedMSELoss`, without normalised pixels.
+ */
+export function maskedSquaredError(graph: Graph, prediction: Value, target: Value, masked: Value): SampleLosses {
+  const [batch] = fixedShape(graph, 'Sub', prediction) as [number];
+  const difference = subtract(graph, prediction, target);
+  const perPatch = reduceMean(graph, multiply(graph, difference, difference), [2]);
+  const total = (x: Value) => reshape(graph, reduceSum(graph, x, [1]), [batch, 1]);
+  return { sum: total(multiply(graph, perPatch, masked)), weight: total(masked) };
+}
+
+/**
+ * -log softmax(logits)[label] of the labels in masked patches: `logits` [B, N, P, classes], `labels` int32 [B, N, P],
+ * `masked` as above. Labels outside 0..classes-1, which padding has, count for nothing. MultiMAE's `MaskedCrossEntropyLoss`.
+ */
+export function maskedCrossEntropy(graph: Graph, logits: Value, labels: Value, masked: Value): SampleLosses {
+  const [batch, patches, places, classes] = fixedShape(graph, 'LogSoftmax', logits) as [number, number, number, number];
+  const truth = reshape(graph, oneHot(graph, labels, classes), [batch, patches, places, classes]);
+  const counted = multiply(graph, truth, reshape(graph, masked, [batch, patches, 1, 1]));
+  const total = (x: Value) => reshape(graph, reduceSum(graph, x, [1, 2, 3]), [batch, 1]);
+  return { sum: negate(graph, total(multiply(graph, logSoftmax(graph, logits), counted))), weight: total(counted) };
+}
+
+/** Mean over samples of sum / weight, of those with a weight; 0 where none has one. Shape [1, 1]. */
+export function meanOfMasked(graph: Graph, { sum, weight }: SampleLosses): Value {
+  const one = scalar(graph, 1);
+  const has = choose(graph, less(graph, weight, scalar(graph, 0.5)), scalar(graph, 0), one);
+  const samples = maximumDetached(graph, reduceSum(graph, has, [0, 1]), one);
+  // A sum without weight is 0, and stays it.
+  return divide(graph, reduceSum(graph, divide(graph, sum, maximumDetached(graph, weight, one)), [0, 1]), samples);
 }

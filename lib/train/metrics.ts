@@ -113,3 +113,12 @@ export function wrongClasses(logits: Float32Array, labels: Int32Array): number[]
     return row.indexOf(Math.max(...row)) === label ? 0 : 1;
   });
 }
+
+/** Mean of each column of losses [samples, names] by its name; those that are NaN, where nothing was masked, do not count. */
+export function meansOfLosses(losses: Float32Array, names: readonly string[]): Record<string, number> {
+  const mean = (column: number) => {
+    const own = losses.filter((loss, i) => i % names.length === column && !Number.isNaN(loss));
+    return own.reduce((sum, loss) => sum + loss, 0) / Math.max(1, own.length);
+  };
+  return Object.fromEntries(names.map((name, column) => [name, mean(column)]));
+}

@@ -10,7 +10,7 @@ export interface Optimizer {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Of matrices and filters; vectors, biases, positions and global tokens have none, as in MultiMAE. */
+  /** Of matrices and filters; vectors, biases, positions, global and mask tokens have none, as in MultiMAE. */
   readonly weightDecay: number;
   /**
    * Factor of the learning rate from one block to the one below, 1 = the same for all: block i of L gets
@@ -51,7 +51,8 @@ export function weightOptions(
   name: string,
   shape: readonly number[],
 ): WeightOptions {
-  const free = shape.length === 1 || name.endsWith('.bias') || name.endsWith('pos_emb') || name === 'global_tokens';
+  const tokens = name === 'global_tokens' || name.endsWith('.mask_token');
+  const free = shape.length === 1 || name.endsWith('.bias') || name.endsWith('pos_emb') || tokens;
   return { scale: layerDecay ** (encoder.depth + 1 - layerOf(name, encoder.depth)), decay: free ? 0 : weightDecay };
 }
 

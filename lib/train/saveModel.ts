@@ -4,7 +4,7 @@ import { dptAliases } from '../models/dpt.js';
 import { serializeInline } from '../onnx/serialize.js';
 import { writeSafetensors } from '../weights/safetensors.js';
 import { type Tensor, toHalf } from '../weights/tensor.js';
-import { ADAPTER_PREFIX, type ModelConfig, modelWeights, predictionGraph } from './trainingGraph.js';
+import { ADAPTER_PREFIX, type ModelConfig, modelWeights, predictionGraph, type TrainedModel } from './trainingGraph.js';
 
 /**
  * Writes weights as safetensors under the names of an official checkpoint (`encoder.0...`, `output_adapters.depth...`,
@@ -13,17 +13,17 @@ import { ADAPTER_PREFIX, type ModelConfig, modelWeights, predictionGraph } from 
  */
 export async function saveWeights(
   path: string,
-  model: ModelConfig,
+  model: TrainedModel,
   weights: (name: string) => Promise<Float32Array>,
   { encoderOnly = false, half = false }: { encoderOnly?: boolean; half?: boolean } = {},
 ): Promise<void> {
   const tensors: Record<string, Tensor> = {};
   for (const [name, shape] of modelWeights(model)) {
-    if (encoderOnly && name.startsWith(ADAPTER_PREFIX)) continue;
+    if (encoderOnly && name.startsWith('output_adapters.')) continue;
     const data = (await weights(name)) as Float32Array<ArrayBuffer>;
     tensors[name] = half ? { dtype: 'F16', shape, data: toHalf(data) } : { dtype: 'F32', shape, data };
   }
-  if (model.adapter.kind === 'dpt' && !encoderOnly) {
+  if (model.loss !== 'masked' && model.adapter.kind === 'dpt' && !encoderOnly) {
     const short = Object.keys(tensors)
       .filter((name) => name.startsWith(ADAPTER_PREFIX))
       .map((name) => name.slice(ADAPTER_PREFIX.length));

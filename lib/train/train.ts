@@ -9,14 +9,14 @@ import type { Average } from './metrics.js';
 import { learningRateAt, type Optimizer, type Schedule } from './optimizer.js';
 import { batchOrder } from './order.js';
 import { openTrainer, type TrainerOptions } from './trainer.js';
-import { type ModelConfig, trainingGraph } from './trainingGraph.js';
+import { type TrainedModel, trainingGraph } from './trainingGraph.js';
 import type { TrainingData } from './types.js';
 
 /** Checkpoints are written when a pass has ended, but no more often than this. */
 const CHECKPOINT_MS = 10_000;
 
 export interface TrainOptions extends JobOptions, Pick<TrainerOptions, 'stepsInGraph'> {
-  readonly model: ModelConfig;
+  readonly model: TrainedModel;
   /** Reads a weight by its name in a checkpoint, float32: trained ones their first values, frozen ones theirs. */
   weights(name: string): Promise<Float32Array>;
   readonly data: TrainingData;
@@ -41,11 +41,11 @@ export interface TrainOptions extends JobOptions, Pick<TrainerOptions, 'stepsInG
 
 export interface TrainResult {
   readonly curve: readonly CurvePoint[];
-  /** Index into `curve` of the lowest primary metric: rmse, or error for classes. */
+  /** Index into `curve` of the lowest primary metric: rmse, error for classes, or the loss of masked pretraining. */
   readonly best: number;
-  /** For each validation sample after the last step: mean squared error, or 1 where the class is wrong. */
+  /** For each validation sample after the last step: mean squared error, 1 where the class is wrong, or the masked loss. */
   readonly perImage: readonly number[];
-  /** After the last step: predictions of the validation samples, one behind the other. */
+  /** After the last step: the output `prediction` for the validation samples, one behind the other. */
   readonly predictions: Float32Array;
   /**
    * Mean loss after the last step over `data` and over `pool`, of at most 512 evenly spread samples each, in the views of
@@ -157,7 +157,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       losses.poolLoss = pool === data ? losses.subsetLoss : await meanLoss(trainer, pool, options);
     }
     const { values } = await trainer.save();
-    const primary = notes.curve.map(({ metrics }) => metrics.rmse ?? metrics.error!);
+    const primary = notes.curve.map(({ metrics, valLoss }) => metrics.rmse ?? metrics.error ?? valLoss);
     if (checkpoint) await rm(checkpoint, { force: true });
     return {
       curve: notes.curve,

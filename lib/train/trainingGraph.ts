@@ -17,6 +17,7 @@ import { add, scale, subtract } from '../onnx/ops/arithmetic.js';
 import { concat, reshape, slice } from '../onnx/ops/layout.js';
 import { reduceMean } from '../onnx/ops/reduce.js';
 import { crossEntropy, type DepthLoss, depthLoss } from './losses.js';
+import { type MaskedConfig, maskedGraph, maskedWeights } from './maskedGraph.js';
 
 export type TrainingLoss = DepthLoss | 'cross-entropy';
 
@@ -33,11 +34,15 @@ export interface ModelConfig {
   readonly target?: { readonly shift: number; readonly scale: number } | undefined;
 }
 
+/** What can be trained: an adapter, with or without its encoder, or an encoder with the decoders of masked pretraining. */
+export type TrainedModel = ModelConfig | MaskedConfig;
+
 /** Weights under the names of an official checkpoint. */
 export const ADAPTER_PREFIX = 'output_adapters.depth.';
 
-/** Name and shape of every weight of the adapter, as in a checkpoint. */
-export function modelWeights(model: ModelConfig): Map<string, readonly number[]> {
+/** Name and shape of every weight of the model, those of a frozen encoder left out; as in a checkpoint. */
+export function modelWeights(model: TrainedModel): Map<string, readonly number[]> {
+  if (model.loss === 'masked') return maskedWeights(model);
   const weights = new Map<string, readonly number[]>();
   if (model.training === 'end-to-end')
     for (const [name, shape] of encoderWeights(model.encoder)) weights.set(name, shape);
@@ -48,7 +53,7 @@ export function modelWeights(model: ModelConfig): Map<string, readonly number[]>
 }
 
 /** Whether training changes a weight: fixed position tables stay as they are. */
-export function isTrained({ encoder, training }: ModelConfig, name: string): boolean {
+export function isTrained({ encoder, training }: TrainedModel, name: string): boolean {
   if (name.startsWith(ADAPTER_PREFIX)) return true;
   if (training === 'frozen') return false;
   return !name.endsWith('pos_emb') || (encoder.variant === 'paper' && name === 'input_adapters.rgb.pos_emb');
@@ -64,21 +69,17 @@ export interface TrainingGraph {
 
 /**
  * The graph of one mini-batch. Inputs: the trained weights by their names; `tokens.<hook>` [B, T, C] or `pooled` [B, D]
- * (frozen) or `rgb` and `semseg` (end-to-end); the targets `depth` and `valid` [B, 1, S, S], or `label` int32 [B].
- * Outputs: `loss` (in the unit of the target), `prediction` (in metres; only without gradients), and `gradient.<weight>`.
+ * (frozen) or `rgb` and `semseg` (end-to-end); the targets `depth` and `valid` [B, 1, S, S], or `label` int32 [B], or
+ * `visible` int32 [B, V] (masked). Outputs: `loss` (in the unit of the target), `prediction` (in metres, logits, or the
+ * losses of `maskedGraph`; only without gradients), and `gradient.<weight>`.
  */
-export function trainingGraph(model: ModelConfig, batch: number, withGradients: boolean): TrainingGraph {
+export function trainingGraph(model: TrainedModel, batch: number, withGradients: boolean): TrainingGraph {
   const graph = createGraph({ trainable: (name) => isTrained(model, name) });
-  const prediction = adapterGraph(graph, modelInputs(graph, model, batch), model.adapter, {
-    grid: tokenGrid(model.encoder, model.mainTasks),
-    encoder: model.encoder,
-    prefix: ADAPTER_PREFIX,
-  });
-  const loss = lossOf(graph, model, prediction, batch);
+  const { loss, prediction } = lossAndPrediction(graph, model, batch);
   addOutput(graph, 'loss', loss);
   const weights = [...graph.trained.values()];
   if (!withGradients) {
-    addOutput(graph, 'prediction', inMetres(graph, model, prediction));
+    addOutput(graph, 'prediction', prediction());
     return { graph, trained: weights, gradients: [] };
   }
   const gradients = differentiate(graph, loss, weights);
@@ -92,15 +93,28 @@ export function trainingGraph(model: ModelConfig, batch: number, withGradients: 
   return { graph, trained, gradients: names };
 }
 
-/** The prediction alone, as plain ONNX: for use elsewhere. Inputs and output `prediction` as above. */
-export function predictionGraph(model: ModelConfig, batch: number): Graph {
-  const graph = createGraph({ fused: false });
-  const prediction = adapterGraph(graph, modelInputs(graph, model, batch), model.adapter, {
+/** The prediction is added to the graph when it is asked for. */
+function lossAndPrediction(graph: Graph, model: TrainedModel, batch: number): { loss: Value; prediction(): Value } {
+  if (model.loss === 'masked') {
+    const { loss, perSample } = maskedGraph(graph, model, batch);
+    return { loss, prediction: perSample };
+  }
+  const output = modelOutput(graph, model, batch);
+  return { loss: lossOf(graph, model, output, batch), prediction: () => inMetres(graph, model, output) };
+}
+
+function modelOutput(graph: Graph, model: ModelConfig, batch: number): Value {
+  return adapterGraph(graph, modelInputs(graph, model, batch), model.adapter, {
     grid: tokenGrid(model.encoder, model.mainTasks),
     encoder: model.encoder,
     prefix: ADAPTER_PREFIX,
   });
-  addOutput(graph, 'prediction', inMetres(graph, model, prediction));
+}
+
+/** The prediction alone, as plain ONNX: for use elsewhere. Inputs and output `prediction` as above. */
+export function predictionGraph(model: ModelConfig, batch: number): Graph {
+  const graph = createGraph({ fused: false });
+  addOutput(graph, 'prediction', inMetres(graph, model, modelOutput(graph, model, batch)));
   return graph;
 }
 

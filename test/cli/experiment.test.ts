@@ -238,13 +238,20 @@ test('pretrain writes an encoder that an experiment takes', async () => {
     join(folder, 'own.yaml'),
     quick.replace('seed: 1', 'weights: encoder/encoder.safetensors').replace('draws: 2', 'draws: 1'),
   );
-  const [used, missing, unwritable] = await Promise.all([
+  const [used, masked, missing, unwritable] = await Promise.all([
     coregain(['experiment', '--config', 'own.yaml', '--out', 'own'], folder),
+    coregain(
+      [...args.slice(0, 3), '--objective', 'masked', '--out', 'masked', '--model', 'model.json', '--steps', '3'],
+      folder,
+    ),
     coregain(['pretrain', '--data', 'scenes/logs-40-32-0'], folder),
     coregain([...args.slice(0, 3), '--out', 'file', '--model', 'model.json'], folder),
   ]);
   expect({ status: used.status, stderr: used.stderr }).toEqual({ status: 0, stderr: '' });
   expect(used.stdout).toContain('encoder.safetensors');
+  expect({ status: masked.status, stderr: masked.stderr }).toEqual({ status: 0, stderr: '' });
+  expect(masked.stdout).toMatch(/validation loss \d.* \(rgb \d.*, semseg \d.*\)/);
+  expect(masked.stdout).not.toContain('onnx');
   expect(missing).toMatchObject({ status: 2, stdout: '' });
   expect(missing.stderr).toContain('`pretrain` needs --out');
   expect(unwritable.status).toBe(2);

@@ -69,6 +69,7 @@ export function transpose(graph: Graph, x: Value, permutation: readonly number[]
     inputs: [x],
     attributes: { perm: permutation },
     shape: permutation.map((axis) => x.shape[axis]!),
+    dtype: x.dtype,
     gradient: (outer) => [transpose(graph, outer, inverse)],
   });
 }
@@ -93,6 +94,7 @@ export function reshape(graph: Graph, x: Value, shape: readonly Dim[]): Value {
     op: 'Reshape',
     inputs: [x, integers(graph, sizes)],
     shape,
+    dtype: x.dtype,
     gradient: (outer) => [reshape(graph, outer, x.shape)],
   });
 }
