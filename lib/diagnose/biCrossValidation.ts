@@ -1,6 +1,6 @@
 import { Matrix, solve } from 'ml-matrix';
 import type { LinearModel } from '../reduce/pca.js';
-import { stream } from '../select/random.js';
+import { shuffled } from '../select/random.js';
 
 /** Features that are predicted, and as many to predict them from. */
 const MOST_FEATURES = 2048;
@@ -27,7 +27,7 @@ export function predictionErrors(
   ks: readonly number[],
   seed: number,
 ): Float64Array[] {
-  const features = shuffled(model.inputs, seed);
+  const features = shuffled(model.inputs, seed, 5);
   const half = Math.min(MOST_FEATURES, Math.floor(model.inputs / 2));
   const [known, wanted] = [features.subarray(0, half), features.subarray(half, 2 * half)];
   const at = (row: number, feature: number) => data[row * model.inputs + feature]! - model.mean[feature]!;
@@ -57,14 +57,4 @@ export function predictionErrors(
       miss.getColumn(i).reduce((sum, value) => sum + value * value, 0),
     );
   });
-}
-
-function shuffled(count: number, seed: number): Int32Array {
-  const random = stream(seed, 5);
-  const order = Int32Array.from({ length: count }, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const j = Math.floor(random() * 2 ** -32 * (i + 1));
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  return order;
 }

@@ -7,6 +7,7 @@ import { pca } from '../reduce/pca.js';
 import { checkMatrix } from '../select/bins.js';
 import { draw } from '../select/draw.js';
 import { maximize } from '../select/maximize.js';
+import { someRows } from '../select/random.js';
 import { effectiveRows } from '../select/strategies/densityBalanced.js';
 import { oneStratum } from '../select/strategies/strata.js';
 import { sharedData } from '../sharedData.js';
@@ -15,7 +16,7 @@ import type { Cka } from './cka.js';
 import { inThread } from './inThread.js';
 import { type Quantiles, quantiles } from './quantiles.js';
 import { type Expectation, expectationOf } from './redundancy.js';
-import { queriesOf, someRows, takeRows } from './rows.js';
+import { queriesOf, ROWS_STREAM, takeRows } from './rows.js';
 
 /** Everything that compares all pairs looks at no more rows than this. */
 const MOST_ROWS = 2000;
@@ -92,7 +93,7 @@ async function coverageOverRandom(
   { threads, signal }: DiagnoseOptions,
 ): Promise<number> {
   const most = Math.min(COVERED_ROWS, Math.max(1, Math.floor(COVERED_VALUES / matrix.cols)));
-  const x = takeRows(matrix, someRows(matrix.rows, most, seed));
+  const x = takeRows(matrix, someRows(matrix.rows, most, seed, ROWS_STREAM));
   const budget = Math.max(1, Math.round(COVERAGE_BUDGET * x.rows));
   const objective = { name: 'facility-location', similarity: 'rbf' } as const;
   const { rows } = await maximize(x, { objective, budget, threads, signal });
@@ -126,7 +127,7 @@ export async function consistency(
   enough(x.rows);
   const seed = integer('seed', options.seed ?? 0, 0);
   const { signal } = options;
-  const rows = someRows(x.rows, MOST_ROWS, seed);
+  const rows = someRows(x.rows, MOST_ROWS, seed, ROWS_STREAM);
   const [scoresX, scoresY] = [await componentsOf(x, rows, { signal }), await componentsOf(y, rows, { signal })];
   const [a, b, ofA, ofB] = [x, y, scoresX, scoresY].map((matrix) => takeRows(matrix, rows)) as Four;
   const found = await inThread('agreement', { x: a, y: b, scoresX: ofA, scoresY: ofB }, signal);

@@ -4,8 +4,9 @@ import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
 import { pca } from '../reduce/pca.js';
 import { checkMatrix } from '../select/bins.js';
+import { someRows } from '../select/random.js';
 import { inThread } from './inThread.js';
-import { someRows, takeRows } from './rows.js';
+import { ROWS_STREAM, takeRows } from './rows.js';
 
 export interface Dimensions {
   /** Where prediction of held-back rows stops improving. */
@@ -41,8 +42,8 @@ export async function chooseDimensions(
     );
   }
   const { signal } = options;
-  const sample = takeRows(matrix, someRows(matrix.rows, MOST_ROWS, seed));
-  const heldRows = someRows(sample.rows, Math.max(2, Math.round(HELD_BACK * sample.rows)), seed + 1);
+  const sample = takeRows(matrix, someRows(matrix.rows, MOST_ROWS, seed, ROWS_STREAM));
+  const heldRows = someRows(sample.rows, Math.max(2, Math.round(HELD_BACK * sample.rows)), seed + 1, ROWS_STREAM);
   const isHeld = new Set(heldRows);
   const rest = Int32Array.from(Array.from({ length: sample.rows }, (_, i) => i).filter((i) => !isHeld.has(i)));
   const model = await pca.fit(takeRows(sample, rest), Math.min(MOST_DIMENSIONS, Math.floor(matrix.cols / 2)), {

@@ -218,7 +218,16 @@ export type ExperimentConfigInput = z.input<typeof schema>;
 export type ExperimentConfig = z.output<typeof schema> & { out: string };
 
 /** What `coregain experiment` does when nothing is said. */
-export const demoExperiment: ExperimentConfigInput = { data: { generate: {} } };
+export const demoExperiment: ExperimentConfigInput = {
+  data: { generate: { scenes: 200 } },
+  // The side of the scenes: the encoder's own would only enlarge them.
+  encoder: { image: 64 },
+  adapter: { layerDims: [16, 16, 32, 32], featureDim: 16 },
+  training: { steps: 100, batch: 8 },
+  embeddings: { dims: [32] },
+  budgets: [0.2],
+  seeds: { draws: 3 },
+};
 
 /**
  * Checks a configuration, fills in defaults and makes paths absolute (relative to `source.folder`).

@@ -71,5 +71,9 @@ function caveats(config: ExperimentConfig): string[] {
       'At equal epochs a subset of a fifth takes a fifth of the optimizer steps: what it loses there is mostly time to learn.',
     );
   }
+  const tables = 2 * config.protocols.length * config.budgets.length;
+  found.push(
+    `Verdicts are corrected for the number of arms within a table, not for the ${tables} tables: where nothing differs, about one table in twenty still claims something. A verdict that stands alone is a reason to repeat, not a result.`,
+  );
   return found;
 }

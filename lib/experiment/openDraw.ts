@@ -7,7 +7,7 @@ import { subset } from '../data/subset.js';
 import { DataError } from '../errors.js';
 import type { Encoder } from '../models/encoder.js';
 import type { JobOptions } from '../progress.js';
-import { below, stream } from '../select/random.js';
+import { someRows } from '../select/random.js';
 import { depthTarget, depthUnit } from '../train/depthTarget.js';
 import { openImages } from '../train/images.js';
 import { openLoader } from '../train/loader.js';
@@ -125,18 +125,7 @@ async function openData(
       `${data.path} has too few samples in split ${data.split} for an experiment.`,
     );
   }
-  return { pool: subset(all, randomRows(all.samples.length, count, seeds.first + index)), validation };
-}
-
-/** `count` of 0..rows - 1, in ascending order. */
-function randomRows(rows: number, count: number, seed: number): Int32Array {
-  const random = stream(seed, 0);
-  const order = Int32Array.from({ length: rows }, (_, i) => i);
-  for (let i = 0; i < count; i++) {
-    const j = i + below(random, rows - i);
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  return order.slice(0, count).sort();
+  return { pool: subset(all, someRows(all.samples.length, count, seeds.first + index, 0)), validation };
 }
 
 /** Classes are counted over both splits, so that they have the same numbers. */

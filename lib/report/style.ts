@@ -88,6 +88,8 @@ i.dot.ring{width:11px;height:11px;border:1.5px solid var(--ink);margin:0 7px 0 1
 details{margin-top:16px}
 summary{cursor:pointer;font-size:14.5px;width:max-content}
 .scroll{overflow:auto;max-height:420px;margin-top:10px}
+.wide{overflow-x:auto;margin-top:10px}
+.wide th[scope=row]{white-space:nowrap}
 table{border-collapse:collapse;font-size:14.5px}
 th,td{text-align:left;vertical-align:top;padding:5px 24px 5px 0;border-bottom:1px solid var(--rule)}
 th{font-weight:400;color:var(--muted)}

@@ -67,3 +67,15 @@ export function shuffled(count: number, seed: number, index: number): Int32Array
   }
   return order;
 }
+
+/** `count` of 0..rows - 1, uniform, in ascending order, by stream `index` of a seed; all of them where there are no more. */
+export function someRows(rows: number, count: number, seed: number, index: number): Int32Array {
+  const order = Int32Array.from({ length: rows }, (_, i) => i);
+  if (rows <= count) return order;
+  const words = stream(seed, index);
+  for (let i = 0; i < count; i++) {
+    const j = i + below(words, rows - i);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order.slice(0, count).sort();
+}

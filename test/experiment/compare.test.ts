@@ -51,6 +51,25 @@ describe('verdicts', () => {
     expect([change.low, change.high, detectable]).toEqual([-Infinity, Infinity, Infinity]);
   });
 
+  test('without an effect one table in twenty claims one, where the error is of few images and draws are few', () => {
+    let claims = 0;
+    const experiments = 400;
+    for (let i = 0; i < experiments; i++) {
+      const rmse = { random: () => 1, a: () => 1, b: () => 1 };
+      const runs = planted({ draws: 3, random: 2, spread: 0, rmse }).map((run) => {
+        const own = run.arm === 'random' ? run.selectSeed : run.arm === 'a' ? 50 : 51;
+        // Wrong ones of 16 images: whole sixteenths, so that draws often differ by the same.
+        const wrong = Math.min(16, Math.max(1, Math.round(9.6 + 1.96 * noise(i, run.draw, own))));
+        const metrics = { error: wrong / 16 };
+        return { ...run, task: 'shape' as const, curve: [{ ...run.curve[1]!, metrics }], best: 0, perImage: [] };
+      });
+      const rows = compareArms(runs).filter(({ at }) => at === 'last');
+      if (rows.some(({ verdict }) => verdict !== 'no difference seen')) claims++;
+    }
+    expect(claims / experiments).toBeLessThan(0.08);
+    expect(claims).toBeGreaterThan(0);
+  });
+
   test('without an effect one experiment in twenty claims one', () => {
     for (const draws of [4, 9]) {
       let claims = 0;

@@ -53,7 +53,7 @@ function headings(names: readonly string[]): Html {
 function retentionTable(group: readonly Comparison[]): Html {
   const bounds = group.flatMap(({ change }) => [change.low, change.high, change.mean]).filter(Number.isFinite);
   const reach = bounds.reduce((most, bound) => Math.max(most, Math.abs(bound)), 0) || 1;
-  return html`<h3>${conditions(group[0]!)}</h3><div class="scroll"><table>
+  return html`<h3>${conditions(group[0]!)}</h3><div class="wide"><table>
 ${headings(['arm', 'verdict', 'metric', 'retention', 'change vs random', '', 'over images', 'gap closure', 'p (Holm)', 'detectable'])}
 <tbody>${group.map(
     (

@@ -1,0 +1,49 @@
+/**
+ * Redundancy of the built-in scenes of both regimes, as docs/diagnostics.md quotes it: embeddings of the package's tiny encoder
+ * (mean token of each modality), five draws of 960 training scenes at 128 px.
+ *
+ *   node bench/diagnostics.mjs [--out bench/results/diagnostics-<date>.json]
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { embed, generateScenes, openDataset, openEncoder, readNpy, redundancy } from 'coregain';
+
+const date = new Date().toISOString();
+const { values } = parseArgs({
+  options: {
+    out: {
+      type: 'string',
+      default: fileURLToPath(new URL(`results/diagnostics-${date.slice(0, 10)}.json`, import.meta.url)),
+    },
+  },
+});
+const results = [];
+for (const regime of ['uniform', 'logs']) {
+  for (let seed = 0; seed < 5; seed++) {
+    const folder = mkdtempSync(join(tmpdir(), 'coregain-diagnostics-'));
+    await generateScenes(folder, { scenes: 1200, size: 128, regime, seed, valFraction: 0.2 });
+    const dataset = await openDataset(folder, { split: 'train' });
+    const encoder = await openEncoder({ device: 'cpu' });
+    const { path } = await embed(dataset, encoder, { out: join(folder, 'embedded') });
+    results.push({ regime, seed, ...(await redundancy(await readNpy(path))) });
+    console.log(JSON.stringify(results.at(-1)));
+    await encoder.close();
+    await dataset.close();
+    rmSync(folder, { recursive: true });
+  }
+}
+const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim();
+const report = {
+  what: 'Redundancy of rendered scenes',
+  date,
+  commit,
+  cpu: cpus()[0].model,
+  cores: cpus().length,
+  results,
+};
+writeFileSync(values.out, `${JSON.stringify(report, null, 1)}\n`);
+console.log(`written to ${values.out}`);
