@@ -28,7 +28,13 @@ for (const regime of ['uniform', 'logs']) {
     await generateScenes(folder, { scenes: 1200, size: 128, regime, seed, valFraction: 0.2 });
     const dataset = await openDataset(folder, { split: 'train' });
     const encoder = await openEncoder({ device: 'cpu' });
-    const { path } = await embed(dataset, encoder, { out: join(folder, 'embedded') });
+    const { path } = await embed(dataset, encoder, {
+      aggregation: 'concat-modalities',
+      layer: encoder.config.depth - 1,
+      batch: 16,
+      cache: join(folder, 'cache'),
+      out: join(folder, 'embedded'),
+    });
     results.push({ regime, seed, ...(await redundancy(await readNpy(path))) });
     console.log(JSON.stringify(results.at(-1)));
     await encoder.close();

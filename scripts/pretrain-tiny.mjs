@@ -1,5 +1,5 @@
 // Makes weights/tiny.safetensors, the encoder that is used where nothing is said: rendered scenes of both kinds, depth as
-// the task, half precision. About half an hour on two cores. Run it after `npm run build`:
+// the task, half precision. About twelve minutes on two cores. Run it after `npm run build`:
 //
 //     node scripts/pretrain-tiny.mjs [--steps 5000] [--size 128] [--threads 0] [--work folder] [--out weights/tiny.safetensors]
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';

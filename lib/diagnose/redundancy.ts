@@ -4,8 +4,8 @@ import { nearestDistances } from './nearest.js';
 import { median } from './quantiles.js';
 
 /**
- * Median distance to the nearest other row over the median distance of pairs: about 0.56 in data where every sample is for
- * itself, 0.04 in clips of near-duplicates (the two regimes of our study, at 4,000 rows). Both medians are over the rows
+ * Median distance to the nearest other row over the median distance of pairs: about 0.55 in data where every sample is for
+ * itself, 0.02 in clips of near-duplicates (the built-in scenes of both regimes, docs/diagnostics.md). Both medians are over the rows
  * `queries`, whose neighbours are looked for among all rows: a sample of the rows has lost its near-duplicates.
  * @param x [N, d]. NaN where all rows are equal.
  */
@@ -24,9 +24,9 @@ export function nearestOverMedian(x: EmbeddingMatrix, queries: Int32Array): numb
 export type Expectation = 'selection can help' | 'nothing to gain expected' | 'between the regimes studied';
 
 /**
- * What to expect of selection before any training: an expectation, not a verdict. Thresholds lie between the two regimes of
- * our study: ratio 0.56 and 88 % effective rows, where nothing beat a stratified random draw, against 0.04 and 5 %, where
- * coverage and density balancing did.
+ * What to expect of selection before any training: an expectation, not a verdict. The thresholds are guesses between the two
+ * regimes that were measured (docs/diagnostics.md): ratio 0.55 and all rows effective, where nothing beat random, against
+ * 0.02 and 7 %, where covering did.
  */
 export function expectationOf(nearestOverMedian: number, effectiveShare: number): Expectation {
   if (nearestOverMedian <= 0.2 && effectiveShare <= 0.3) return 'selection can help';
