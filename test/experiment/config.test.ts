@@ -29,7 +29,7 @@ async function refusal(text: string): Promise<string> {
 }
 
 test('defaults are filled in, paths absolute; a checked configuration passes again', () => {
-  const config = checkExperiment(demoExperiment);
+  const config = checkExperiment({ data: { generate: {} } });
   const out = resolve('coregain-experiment');
   expect(config).toMatchObject({
     data: { generate: { scenes: 1000, size: 64, regime: 'logs', folder: join(out, 'data') } },
@@ -42,6 +42,14 @@ test('defaults are filled in, paths absolute; a checked configuration passes aga
     out,
   });
   expect(checkExperiment(config)).toEqual(config);
+});
+
+test('the demonstration is small: scenes are not enlarged for the encoder, and it has all arms and protocols', () => {
+  const { data, encoder, training, seeds, strategies, protocols } = checkExperiment(demoExperiment);
+  expect(encoder.image).toBe(data.generate!.size);
+  expect(data.generate!.scenes * training.steps * seeds.draws).toBeLessThan(100_000);
+  expect(strategies).toEqual(['bins', 'facility-location', 'dbal']);
+  expect(protocols).toEqual(['equal-steps', 'equal-epochs']);
 });
 
 test('paths in a file start at its folder', async () => {
