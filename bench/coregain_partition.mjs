@@ -6,12 +6,12 @@
  * writes the order (int64) and prints one line of JSON: seconds, cpuSeconds, peakBytes and what the engine reports.
  */
 import { readFileSync } from 'node:fs';
-import { readNpy, writeNpy } from '#lib/formats/npy.js';
+import { readEmbeddings, writeNpy } from 'coregain';
 import { native } from '#lib/native.js';
 import { partition } from '#lib/select/bins.js';
 
 const [path, bins, out, threads] = process.argv.slice(2);
-const matrix = await readNpy(path);
+const matrix = await readEmbeddings(path);
 native();
 
 const cpuBefore = process.cpuUsage();

@@ -10,7 +10,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { embed, generateScenes, openDataset, openEncoder, readNpy, redundancy } from 'coregain';
+import { embed, generateScenes, openDataset, openEncoder, readEmbeddings, redundancy } from 'coregain';
 
 const date = new Date().toISOString();
 const { values } = parseArgs({
@@ -35,7 +35,7 @@ for (const regime of ['uniform', 'logs']) {
       cache: join(folder, 'cache'),
       out: join(folder, 'embedded'),
     });
-    results.push({ regime, seed, ...(await redundancy(await readNpy(path))) });
+    results.push({ regime, seed, ...(await redundancy(await readEmbeddings(path))) });
     console.log(JSON.stringify(results.at(-1)));
     await encoder.close();
     await dataset.close();

@@ -13,7 +13,7 @@ import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { readNpy, umap, writeNpy } from 'coregain';
+import { readEmbeddings, umap, writeNpy } from 'coregain';
 import { rowMaker } from '#lib/bench/kinds.js';
 
 const date = new Date().toISOString();
@@ -74,7 +74,7 @@ const contestants = {
       const target = join(folder, 'layout.npy');
       const args = ['-c', PYTHON, path, target, dims, threads].map(String);
       const seconds = Number(execFileSync(values.python, args, { encoding: 'utf8' }));
-      return { matrix: await readNpy(target), seconds };
+      return { matrix: await readEmbeddings(target), seconds };
     },
   }),
 };

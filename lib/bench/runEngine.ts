@@ -6,7 +6,8 @@
  * writes the order (int64) and prints an `EngineRun`.
  */
 import { readFileSync } from 'node:fs';
-import { readNpy, writeNpy } from '../formats/npy.js';
+import { writeNpy } from '../formats/npy.js';
+import { readEmbeddings } from '../formats/open.js';
 import { native } from '../native.js';
 import { type Engine, type PartitionOptions, partition } from '../select/bins.js';
 import type { Gain } from '../select/types.js';
@@ -41,7 +42,7 @@ interface Prefix {
 async function measure(): Promise<EngineRun> {
   native();
   const baselineBytes = process.memoryUsage.rss();
-  const matrix = await readNpy(task.input);
+  const matrix = await readEmbeddings(task.input);
   const points = matrix.rows - (matrix.rows % task.bins);
   const stop = new AbortController();
   const elapsed = clock();

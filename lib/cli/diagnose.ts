@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type Consistency, consistency, type Redundancy, redundancy } from '../diagnose/diagnose.js';
 import { writeFileAtomically } from '../files.js';
-import { readNpy } from '../formats/npy.js';
+import { readEmbeddings } from '../formats/open.js';
 import { formatCount, formatValue } from '../report/numbers.js';
 import { addCommand } from './command.js';
 import { integerFrom, threadsOption } from './options.js';
@@ -26,10 +26,10 @@ export function addDiagnose(program: Command): void {
     resumes: false,
     async action({ embeddings, other, seed, threads, out }, job) {
       const options = { seed, threads, ...job };
-      const x = await readNpy(embeddings, job);
+      const x = await readEmbeddings(embeddings, job);
       const found = {
         redundancy: await redundancy(x, options),
-        ...(other !== undefined && { consistency: await consistency(x, await readNpy(other, job), options) }),
+        ...(other !== undefined && { consistency: await consistency(x, await readEmbeddings(other, job), options) }),
       };
       if (out !== undefined) await writeFileAtomically(out, `${JSON.stringify(found, null, 1)}\n`);
       return {

@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander';
 import { chooseDimensions, type Dimensions } from '../diagnose/dimensions.js';
 import { ConfigError } from '../errors.js';
-import { readNpy, writeNpy } from '../formats/npy.js';
+import { writeNpy } from '../formats/npy.js';
+import { readEmbeddings } from '../formats/open.js';
 import type { LinearModel } from '../reduce/pca.js';
 import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
 import type { UmapModel } from '../reduce/umap.js';
@@ -33,7 +34,8 @@ export function addReduce(program: Command): void {
     resumes: false,
     async action({ embeddings, out, ...options }, job) {
       checkMethod(options);
-      const choice = options.dims === 'auto' ? await chooseDimensions(await readNpy(embeddings, job), job) : undefined;
+      const choice =
+        options.dims === 'auto' ? await chooseDimensions(await readEmbeddings(embeddings, job), job) : undefined;
       const dims = choice?.chosen ?? (options.dims as number);
       const { matrix, model, layout, notes, seconds } = await reduce(embeddings, { ...options, dims, ...job });
       await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { Dataset } from '../data/dataset.js';
 import { openDataset } from '../data/open.js';
 import { ConfigError, DataError } from '../errors.js';
-import { readNpy } from '../formats/npy.js';
+import { readEmbeddings } from '../formats/open.js';
 import { readLabels } from '../idList.js';
 import type { JobOptions } from '../progress.js';
 import { formatSeconds } from '../report/numbers.js';
@@ -70,7 +70,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   if (!flags.force) await claimFolder(out, config);
 
   const start = performance.now();
-  const matrix = await readNpy(embeddings, job);
+  const matrix = await readEmbeddings(embeddings, job);
   const { rows } = matrix;
   const samples = flags.samples === undefined ? undefined : await readSamples(flags.samples, rows, job.signal);
   const options = {

@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises';
 import { integer } from '../check.js';
 import { DataError } from '../errors.js';
 import { writeAtomically } from '../files.js';
-import type { EmbeddingMatrix } from '../matrix.js';
+import type { EmbeddingRows } from './source.js';
 
 /** Element types that `writeNpy` takes. */
 export type NpyArray = Int32Array | BigInt64Array | Float32Array | Float64Array;
@@ -20,17 +20,6 @@ export interface NpyHeader {
   readonly shape: readonly number[];
   /** Byte at which the values begin. */
   readonly dataOffset: number;
-}
-
-/** An opened [N, d] float .npy file. Its size has been checked against its header. Close it when done. */
-export interface NpyRows {
-  readonly path: string;
-  readonly dtype: 'float32' | 'float64';
-  readonly rows: number;
-  readonly cols: number;
-  /** Reads rows [start, start + count) into memory of their own, or into `target`, which must have count * cols elements. */
-  read(start: number, count: number, target?: Float32Array | Float64Array): Promise<Float32Array | Float64Array>;
-  close(): Promise<void>;
 }
 
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1');
@@ -60,7 +49,7 @@ export async function readNpyHeader(path: string): Promise<NpyHeader> {
  * Opens embeddings, float32 or float64 [N, d], for reading by row blocks: memory is what the caller asks for per read.
  * @throws {DataError} naming the file and the cure, for every other type, order or shape and for a wrong file size.
  */
-export async function openNpy(path: string): Promise<NpyRows> {
+export async function openNpy(path: string): Promise<EmbeddingRows> {
   const file = await openFile(path);
   try {
     const header = await parseHeader(file, path);
@@ -72,6 +61,7 @@ export async function openNpy(path: string): Promise<NpyRows> {
       dtype,
       rows,
       cols,
+      notes: [],
       async read(start, count, target = new Values(count * cols)) {
         integer('start', start, 0, rows);
         integer('count', count, 0, rows - start);
@@ -83,30 +73,6 @@ export async function openNpy(path: string): Promise<NpyRows> {
   } catch (error) {
     await file.close();
     throw error;
-  }
-}
-
-/**
- * Reads embeddings, float32 or float64 [N, d], onto a SharedArrayBuffer, in chunks that leave the event loop free.
- * @throws {DataError} like `openNpy`; rejects with `signal.reason` when aborted.
- */
-export async function readNpy(
-  path: string,
-  options: { signal?: AbortSignal | undefined } = {},
-): Promise<EmbeddingMatrix> {
-  const npy = await openNpy(path);
-  try {
-    const { rows, cols } = npy;
-    const data = sharedFloats(npy.dtype, rows * cols, path);
-    const rowsPerRead = Math.max(1, Math.floor(CHUNK_BYTES / (cols * data.BYTES_PER_ELEMENT)));
-    for (let row = 0; row < rows; row += rowsPerRead) {
-      options.signal?.throwIfAborted();
-      const count = Math.min(rowsPerRead, rows - row);
-      await npy.read(row, count, data.subarray(row * cols, (row + count) * cols));
-    }
-    return { data, rows, cols };
-  } finally {
-    await npy.close();
   }
 }
 

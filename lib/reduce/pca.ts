@@ -6,12 +6,11 @@
 import { Worker } from 'node:worker_threads';
 import { integer } from '../check.js';
 import * as errors from '../errors.js';
-import { openNpy, sharedFloats } from '../formats/npy.js';
+import { sharedFloats } from '../formats/npy.js';
+import { openEmbeddings } from '../formats/open.js';
+import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
-
-/** Embeddings in memory, or the path of a float32 / float64 [N, d] .npy file, which is then read block by block. */
-export type Embeddings = EmbeddingMatrix | string;
 
 /** A linear map to fewer dimensions: y = (x - mean) * components^T. Arrays are on SharedArrayBuffers. */
 export interface LinearModel {
@@ -86,20 +85,15 @@ export const pca: Reducer = {
   },
 };
 
-/** How messages call the input. */
-export function sourceOf(input: Embeddings): string {
-  return typeof input === 'string' ? input : 'The embedding matrix';
-}
-
 async function shapeOf(input: Embeddings) {
-  if (typeof input !== 'string') {
+  if (!onDisk(input)) {
     integer('data.length', input.data.length, input.rows * input.cols, input.rows * input.cols);
     const dtype = input.data instanceof Float32Array ? ('float32' as const) : ('float64' as const);
     return { rows: input.rows, cols: input.cols, dtype };
   }
-  const npy = await openNpy(input);
-  await npy.close();
-  return npy;
+  const file = await openEmbeddings(input);
+  await file.close();
+  return file;
 }
 
 function tooFewRows(input: Embeddings): Error {
@@ -108,7 +102,7 @@ function tooFewRows(input: Embeddings): Error {
 
 /** The matrix itself if other threads can see it, else a copy that they can, made without blocking the event loop. */
 async function toShared(input: Embeddings, signal?: AbortSignal): Promise<Embeddings> {
-  if (typeof input === 'string' || input.data.buffer instanceof SharedArrayBuffer) return input;
+  if (onDisk(input) || input.data.buffer instanceof SharedArrayBuffer) return input;
   const { data, rows, cols } = input;
   const copy = sharedFloats(data instanceof Float32Array ? 'float32' : 'float64', data.length, sourceOf(input));
   const chunk = 1 << 20;

@@ -3,9 +3,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { PCA } from 'ml-pca';
 import { DataError } from '../errors.js';
 import { checkFinite } from '../formats/finite.js';
-import { openNpy, readNpy, sharedFloats } from '../formats/npy.js';
+import { sharedFloats } from '../formats/npy.js';
+import { openEmbeddings, readEmbeddings } from '../formats/open.js';
+import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
-import { type Embeddings, type LinearModel, type PcaMessage, type PcaTask, sourceOf } from './pca.js';
+import type { LinearModel, PcaMessage, PcaTask } from './pca.js';
 
 type Floats = Float32Array | Float64Array;
 
@@ -58,7 +60,7 @@ async function fitByCovariance(
 
 /** For N <= d: if v is an eigenvector of the Gram matrix Xc Xc^T, then Xc^T v, normalised, is the component. */
 async function fitByGram(input: Embeddings, mean: Float64Array, dims: number): Promise<LinearModel> {
-  const { data, rows, cols } = typeof input === 'string' ? await readNpy(input) : input;
+  const { data, rows, cols } = onDisk(input) ? await readEmbeddings(input) : input;
   const gram = new Float64Array(rows * rows);
   for (let from = 0; from < cols; from += PANEL) {
     const width = Math.min(PANEL, cols - from);
@@ -214,7 +216,7 @@ async function eachBlock(
   maxRows: number,
   visit: (block: Floats, first: number, count: number, cols: number) => void,
 ): Promise<void> {
-  const source = typeof input === 'string' ? await openNpy(input) : inMemory(input);
+  const source = onDisk(input) ? await openEmbeddings(input) : inMemory(input);
   try {
     const { rows, cols } = source;
     const step = Math.max(1, Math.min(maxRows, Math.floor(BLOCK_VALUES / cols)));

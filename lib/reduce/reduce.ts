@@ -1,9 +1,10 @@
 /** The second stage: embeddings -> fewer dimensions. */
 import { oneOf } from '../check.js';
-import { readNpy } from '../formats/npy.js';
+import { readEmbeddings } from '../formats/open.js';
+import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
-import { type Embeddings, type LinearModel, pca, sourceOf } from './pca.js';
+import { type LinearModel, pca } from './pca.js';
 import * as umap from './umap.js';
 
 export const REDUCTIONS = ['pca', 'umap', 'none'] as const;
@@ -32,14 +33,14 @@ export interface ReduceResult {
 }
 
 /**
- * Reduces embeddings, in memory or from an .npy file, to `dims` features; by PCA to as many as the data has.
+ * Reduces embeddings, in memory or on disk, to `dims` features; by PCA to as many as the data has.
  * @throws {DataError} naming the file and the cure; rejects with `signal.reason` when aborted.
  */
 export async function reduce(input: Embeddings, options: ReduceOptions): Promise<ReduceResult> {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   if (oneOf('method', options.method, REDUCTIONS) === 'none') {
-    const matrix = typeof input === 'string' ? await readNpy(input, options) : input;
+    const matrix = onDisk(input) ? await readEmbeddings(input, options) : input;
     return { matrix, notes: [], seconds: seconds() };
   }
   const dims = options.dims as number; // either `fit` refuses what is not a positive integer.

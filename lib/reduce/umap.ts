@@ -4,13 +4,14 @@
  */
 import { integer, outOfRange, wrongType } from '../check.js';
 import { DataError } from '../errors.js';
-import { readNpy, sharedFloats } from '../formats/npy.js';
+import { sharedFloats } from '../formats/npy.js';
+import { readEmbeddings } from '../formats/open.js';
+import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import { native } from '../native.js';
 import { runNative } from '../nativeJob.js';
 import type { JobOptions } from '../progress.js';
 import { sharedData } from '../sharedData.js';
-import { type Embeddings, sourceOf } from './pca.js';
 
 /** Of a point, itself counted, where nothing else is asked for and there are as many. */
 const NEIGHBOURS = 15;
@@ -118,7 +119,7 @@ export async function transform(
 }
 
 async function inMemory(input: Embeddings, signal: AbortSignal | undefined): Promise<EmbeddingMatrix> {
-  if (typeof input === 'string') return readNpy(input, { signal });
+  if (onDisk(input)) return readEmbeddings(input, { signal });
   const { rows, cols } = input;
   integer('rows', rows, 1);
   integer('cols', cols, 1);

@@ -1,5 +1,6 @@
 import { integer, oneOf, outOfRange } from '../check.js';
-import { readNpy } from '../formats/npy.js';
+import { readEmbeddings } from '../formats/open.js';
+import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import { checkMatrix, type PartitionOptions, partition } from './bins.js';
 import { type DrawOptions, draw, planDraw } from './draw.js';
@@ -48,15 +49,14 @@ export interface SelectOptions
  * - `dbal`: `densityBalanced`; `herding`: `herding`;
  * - an objective: `maximize` with its default parameters.
  *
- * @param embeddings in memory, or the path of a float32 or float64 [N, d] .npy file.
- * @throws as `readNpy` and what is called do, naming the file; what can be checked is checked before the long part.
+ * @param embeddings in memory or on disk, [N, d].
+ * @throws as `readEmbeddings` and what is called do, naming the file; what can be checked is checked before the long part.
  */
-export async function select(embeddings: EmbeddingMatrix | string, options: SelectOptions): Promise<Selection> {
+export async function select(embeddings: Embeddings, options: SelectOptions): Promise<Selection> {
   const strategy = oneOf('strategy', options.strategy ?? 'bins', STRATEGIES);
-  const fromFile = typeof embeddings === 'string';
-  const matrix = fromFile ? await readNpy(embeddings, options) : embeddings;
+  const matrix = onDisk(embeddings) ? await readEmbeddings(embeddings, options) : embeddings;
   checkMatrix(matrix);
-  return selectFrom(matrix, strategy, options, fromFile ? embeddings : undefined);
+  return selectFrom(matrix, strategy, options, onDisk(embeddings) ? sourceOf(embeddings) : undefined);
 }
 
 /** The same with the matrix at hand. @param source how messages call it. */

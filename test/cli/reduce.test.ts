@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { readNpy, writeNpy } from '#lib/formats/npy.js';
+import { writeNpy } from '#lib/formats/npy.js';
+import { readEmbeddings } from '#lib/formats/open.js';
 import { reduce } from '#lib/reduce/reduce.js';
 import { coregain, scratchFolder } from './coregain.js';
 
@@ -17,7 +18,7 @@ test('--method umap writes what the library gives', async () => {
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(JSON.parse(stdout)).toMatchObject({ method: 'umap', rows: 40, cols: 3, neighbours: 9, minDist: 0.3, seed: 4 });
   const options = { method: 'umap', dims: 3, neighbours: 9, minDist: 0.3, epochs: 30, seed: 4 } as const;
-  expect((await readNpy(join(folder, 'Y.npy'))).data).toEqual((await reduce(matrix, options)).matrix.data);
+  expect((await readEmbeddings(join(folder, 'Y.npy'))).data).toEqual((await reduce(matrix, options)).matrix.data);
 });
 
 test('without --method it is PCA', async () => {

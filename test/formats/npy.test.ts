@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { checkFinite } from '#lib/formats/finite.js';
-import { openNpy, readNpy, readNpyHeader, writeNpy, writeNpyRows } from '#lib/formats/npy.js';
+import { openNpy, readNpyHeader, writeNpy, writeNpyRows } from '#lib/formats/npy.js';
+import { readEmbeddings } from '#lib/formats/open.js';
 
 const golden = (name: string) => fileURLToPath(new URL(`../golden/npy/${name}`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'coregain-npy-'));
@@ -15,20 +16,20 @@ const hasNumpy = spawnSync('python3', ['-c', 'import numpy']).status === 0;
 // np.load('f8.npy')[0].tolist()
 const FIRST = [0.0012301533574825742, 0.2987455375084699, -0.2741378553622176];
 
-describe('readNpy', () => {
+describe('readEmbeddings', () => {
   test('reads what NumPy wrote, float64 and float32, onto shared memory', async () => {
-    const f8 = await readNpy(golden('f8.npy'));
+    const f8 = await readEmbeddings(golden('f8.npy'));
     expect([f8.rows, f8.cols]).toEqual([5, 3]);
     expect(f8.data).toBeInstanceOf(Float64Array);
     expect(f8.data.buffer).toBeInstanceOf(SharedArrayBuffer);
     expect([...f8.data.subarray(0, 3)]).toEqual(FIRST);
-    const f4 = await readNpy(golden('f4.npy'));
+    const f4 = await readEmbeddings(golden('f4.npy'));
     expect(f4.data).toBeInstanceOf(Float32Array);
     expect([...f4.data]).toEqual([...f8.data].map(Math.fround));
   });
 
   test.each(['v2.npy', 'v3.npy'])('reads header version of %s', async (name) => {
-    expect((await readNpy(golden(name))).data).toEqual((await readNpy(golden('f4.npy'))).data);
+    expect((await readEmbeddings(golden(name))).data).toEqual((await readEmbeddings(golden('f4.npy'))).data);
   });
 
   test.each([
@@ -49,9 +50,9 @@ describe('readNpy', () => {
     ['absent.npy', 'ERR_FILE_MISSING', /does not exist/],
     ['', 'ERR_FILE_UNREADABLE', /not a file/],
   ])('refuses %s with one sentence and the cure', async (name, code, message) => {
-    const refused = expect(readNpy(golden(name))).rejects;
+    const refused = expect(readEmbeddings(golden(name))).rejects;
     await refused.toMatchObject({ code, message: expect.stringMatching(message) });
-    await expect(readNpy(golden(name))).rejects.toThrow(golden(name));
+    await expect(readEmbeddings(golden(name))).rejects.toThrow(golden(name));
   });
 
   test('refuses every truncation and trailing bytes', async () => {
@@ -59,12 +60,12 @@ describe('readNpy', () => {
     const path = join(folder, 'cut.npy');
     for (let length = 0; length < whole.length; length++) {
       writeFileSync(path, whole.subarray(0, length));
-      await expect(readNpy(path), `${length} bytes`).rejects.toMatchObject({
+      await expect(readEmbeddings(path), `${length} bytes`).rejects.toMatchObject({
         code: expect.stringMatching(/^ERR_NPY_(NOT_NPY|HEADER|TRUNCATED)$/),
       });
     }
     writeFileSync(path, Buffer.concat([whole, Buffer.from([0])]));
-    await expect(readNpy(path)).rejects.toMatchObject({ code: 'ERR_NPY_TRAILING' });
+    await expect(readEmbeddings(path)).rejects.toMatchObject({ code: 'ERR_NPY_TRAILING' });
   });
 
   test('refuses a damaged header: version, length, dict, huge shape', async () => {
@@ -79,12 +80,12 @@ describe('readNpy', () => {
       const bytes = Buffer.from(whole);
       change(bytes);
       writeFileSync(path, bytes);
-      await expect(readNpy(path)).rejects.toMatchObject({ code: 'ERR_NPY_HEADER' });
+      await expect(readEmbeddings(path)).rejects.toMatchObject({ code: 'ERR_NPY_HEADER' });
     }
     const long = Buffer.from(readFileSync(golden('v2.npy')));
     long.writeUInt32LE(0xffffffff, 8);
     writeFileSync(path, long);
-    await expect(readNpy(path)).rejects.toMatchObject({ code: 'ERR_NPY_HEADER' });
+    await expect(readEmbeddings(path)).rejects.toMatchObject({ code: 'ERR_NPY_HEADER' });
   });
 
   test('a matrix of more than 2 GiB is read whole, the event loop stays free, abort is honoured', async () => {
@@ -107,20 +108,20 @@ describe('readNpy', () => {
       longest = Math.max(longest, performance.now() - before - 5);
       before = performance.now();
     }, 5);
-    const matrix = await readNpy(path);
+    const matrix = await readEmbeddings(path);
     clearInterval(timer);
     expect([matrix.rows, matrix.cols, matrix.data.length, matrix.data.at(-1)]).toEqual([rows, cols, rows * cols, 42]);
     expect(longest).toBeLessThan(250);
 
     const abort = new AbortController();
     setTimeout(() => abort.abort(new Error('enough')), 20);
-    await expect(readNpy(path, { signal: abort.signal })).rejects.toThrow('enough');
+    await expect(readEmbeddings(path, { signal: abort.signal })).rejects.toThrow('enough');
     rmSync(path);
   });
 });
 
 test('openNpy reads any block of rows, also into given memory, and refuses rows that are not there', async () => {
-  const all = await readNpy(golden('f8.npy'));
+  const all = await readEmbeddings(golden('f8.npy'));
   const npy = await openNpy(golden('f8.npy'));
   expect(await npy.read(1, 2)).toEqual(Float64Array.from(all.data.subarray(3, 9)));
   const target = new Float64Array(3);
@@ -169,7 +170,7 @@ describe('writers', () => {
       }
     });
     expect(rows).toBe(777);
-    const back = await readNpy(path);
+    const back = await readEmbeddings(path);
     expect([back.rows, back.cols]).toEqual([777, cols]);
     expect(Buffer.compare(Buffer.from(back.data.buffer), Buffer.from(all.buffer))).toBe(0);
   });

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { readNpy } from '#lib/formats/npy.js';
+import { readEmbeddings } from '#lib/formats/open.js';
 import { MAX_SIDE, pca } from '#lib/reduce/pca.js';
 import { reduce } from '#lib/reduce/reduce.js';
 
@@ -24,12 +24,12 @@ function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tol
 
 describe.each(['tall', 'wide', 'low_rank'])('pca of %s equals the SVD of NumPy', (name) => {
   test.each(['path', 'matrix'])('given a %s', async (kind) => {
-    const input = kind === 'path' ? golden(name) : await readNpy(golden(name));
-    const variance = await readNpy(golden(`${name}_variance`));
+    const input = kind === 'path' ? golden(name) : await readEmbeddings(golden(name));
+    const variance = await readEmbeddings(golden(`${name}_variance`));
     const result = await reduce(input, { method: 'pca', dims: variance.cols });
-    expectClose(result.model!.components, (await readNpy(golden(`${name}_components`))).data, 1e-9);
+    expectClose(result.model!.components, (await readEmbeddings(golden(`${name}_components`))).data, 1e-9);
     expectClose(result.model!.variance, variance.data, 1e-9);
-    expectClose(result.matrix.data, (await readNpy(golden(`${name}_scores`))).data, 1e-9);
+    expectClose(result.matrix.data, (await readEmbeddings(golden(`${name}_scores`))).data, 1e-9);
     expect(result.matrix.data).toBeInstanceOf(Float64Array);
     expect(result.matrix.data.buffer).toBeInstanceOf(SharedArrayBuffer);
     expect(result.notes).toEqual([]);

@@ -1,0 +1,42 @@
+/** What embeddings are read from. One file of this folder for each format; open.ts chooses. */
+import type { EmbeddingMatrix } from '../matrix.js';
+
+/** A file of embeddings, with what it cannot say of itself. */
+export interface EmbeddingFile {
+  /** Of one file. */
+  path: string;
+}
+
+/** Embeddings on disk: the path of a file, or more than a path. */
+export type EmbeddingSource = string | EmbeddingFile;
+
+/** Embeddings in memory or on disk. */
+export type Embeddings = EmbeddingMatrix | EmbeddingSource;
+
+/** Opened embeddings, [N, d]. Close them when done. */
+export interface EmbeddingRows {
+  /** What messages call it. */
+  readonly path: string;
+  /** Of what `read` gives. */
+  readonly dtype: 'float32' | 'float64';
+  readonly rows: number;
+  readonly cols: number;
+  /** Sentences about values that are not given as they are stored, e.g. float16 that became float32. */
+  readonly notes: readonly string[];
+  /**
+   * Reads rows [start, start + count) into memory of their own, or into `target`, which must have count * cols elements
+   * and may be on a SharedArrayBuffer. One call at a time. Any order is right; from front to back is fast in every format.
+   */
+  read(start: number, count: number, target?: Float32Array | Float64Array): Promise<Float32Array | Float64Array>;
+  close(): Promise<void>;
+}
+
+export function onDisk(input: Embeddings): input is EmbeddingSource {
+  return typeof input === 'string' || 'path' in input;
+}
+
+/** How messages call the input. */
+export function sourceOf(input: Embeddings): string {
+  if (typeof input === 'string') return input;
+  return 'path' in input ? input.path : 'The embedding matrix';
+}
