@@ -119,7 +119,7 @@ function checkOptions(file: EmbeddingFile, path: string, format: Format): void {
     const takers = FORMATS.filter(({ takes }) => takes.includes(option)).map(({ name }) => name);
     throw new DataError(
       'ERR_OPTION_UNUSED',
-      `\`${option}\` is of ${takers.join(', ')}, and ${path} is ${format.name}. Leave it out.`,
+      `\`${option}\` is an option of the formats ${takers.join(', ')}, but ${path} is ${format.name}. Leave it out.`,
     );
   }
 }
