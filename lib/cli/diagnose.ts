@@ -4,11 +4,11 @@ import { writeFileAtomically } from '../files.js';
 import { readEmbeddings } from '../formats/open.js';
 import { formatCount, formatValue } from '../report/numbers.js';
 import { addCommand } from './command.js';
-import { integerFrom, threadsOption } from './options.js';
+import { type EmbeddingFlags, embeddingFile, embeddingOptions, integerFrom, threadsOption } from './options.js';
 
-interface Flags {
-  embeddings: string;
+interface Flags extends EmbeddingFlags {
   other?: string;
+  otherName?: string;
   seed?: number;
   threads?: number;
   out?: string;
@@ -22,14 +22,21 @@ export function addDiagnose(program: Command): void {
     examples: [
       'coregain diagnose --embeddings embeddings.npy',
       'coregain diagnose --embeddings rgb.npy --other semseg.npy --out diagnose.json',
+      'coregain diagnose --embeddings tokens.npz --name rgb --other tokens.npz --other-name semseg',
     ],
     resumes: false,
-    async action({ embeddings, other, seed, threads, out }, job) {
+    async action({ other, otherName, seed, threads, out, ...flags }, job) {
       const options = { seed, threads, ...job };
-      const x = await readEmbeddings(embeddings, job);
+      const x = await readEmbeddings(embeddingFile(flags), job);
+      const y =
+        other === undefined
+          ? undefined
+          : await readEmbeddings(embeddingFile({ ...flags, embeddings: other, name: otherName }), job);
+      const notes = [...x.notes, ...(y?.notes ?? [])];
       const found = {
         redundancy: await redundancy(x, options),
-        ...(other !== undefined && { consistency: await consistency(x, await readEmbeddings(other, job), options) }),
+        ...(y && { consistency: await consistency(x, y, options) }),
+        notes,
       };
       if (out !== undefined) await writeFileAtomically(out, `${JSON.stringify(found, null, 1)}\n`);
       return {
@@ -37,12 +44,14 @@ export function addDiagnose(program: Command): void {
         lines: [
           ...describeRedundancy(found.redundancy),
           ...(found.consistency ? describeConsistency(found.consistency) : []),
+          ...notes.map((note) => `  note: ${note}`),
         ],
       };
     },
-  })
-    .option('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
-    .option('--other <file>', 'another modality of the same rows, [N, e]')
+  });
+  embeddingOptions(command)
+    .option('--other <path>', 'another modality of the same rows, [N, e], in a format like that of --embeddings')
+    .option('--other-name <array>', 'what --name is for --embeddings; --cols and --dtype are of both')
     .option(
       '--seed <number>',
       'of the rows that are compared where there are more than 2,000 (default: 0)',

@@ -8,10 +8,16 @@ import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
 import type { UmapModel } from '../reduce/umap.js';
 import { formatCount, formatSeconds, formatShare } from '../report/numbers.js';
 import { addCommand } from './command.js';
-import { integerFrom, numberIn, threadsOption } from './options.js';
+import {
+  type EmbeddingFlags,
+  embeddingFile,
+  embeddingOptions,
+  integerFrom,
+  numberIn,
+  threadsOption,
+} from './options.js';
 
-interface Flags {
-  embeddings: string;
+interface Flags extends EmbeddingFlags {
   method: Exclude<Reduction, 'none'>;
   dims: number | 'auto';
   neighbours?: number;
@@ -32,8 +38,9 @@ export function addReduce(program: Command): void {
       'coregain reduce --embeddings embeddings.npy --method umap --dims 2 --neighbours 30 --out layout.npy',
     ],
     resumes: false,
-    async action({ embeddings, out, ...options }, job) {
+    async action({ embeddings: path, name, cols, dtype, out, ...options }, job) {
       checkMethod(options);
+      const embeddings = embeddingFile({ embeddings: path, name, cols, dtype });
       const choice =
         options.dims === 'auto' ? await chooseDimensions(await readEmbeddings(embeddings, job), job) : undefined;
       const dims = choice?.chosen ?? (options.dims as number);
@@ -59,8 +66,8 @@ export function addReduce(program: Command): void {
         ],
       };
     },
-  })
-    .option('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
+  });
+  embeddingOptions(command)
     .addOption(
       new Option('--method <name>', 'reduction').choices(REDUCTIONS.filter((name) => name !== 'none')).default('pca'),
     )
@@ -86,7 +93,7 @@ function why({ chosen, rank, explains }: Dimensions): string {
   return `${chosen} dimensions predict held-back rows as well as any number; variance explained: ${shares.join(', ')}; rank ${rank}`;
 }
 
-function checkMethod({ method, ...options }: Omit<Flags, 'embeddings' | 'out'>): void {
+function checkMethod({ method, ...options }: Omit<Flags, keyof EmbeddingFlags | 'out'>): void {
   if (method === 'umap') {
     if (options.dims !== 'auto') return;
     throw new ConfigError('ERR_FLAG_UNUSED', '`--dims auto` is of pca. Give umap a number of dimensions.');

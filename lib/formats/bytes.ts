@@ -6,6 +6,8 @@ import { DataError } from '../errors.js';
 export interface RandomAccessFile {
   readonly path: string;
   readonly size: number;
+  /** Set where a read before the end of the last one begins anew at the start of the file, and takes accordingly. */
+  readonly forwardOnly?: true;
   /** Reads exactly `length` bytes at `offset` into memory of their own; fails where the file ends before, without making any. */
   readAt(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
   /** The same into given memory, which may be shared and of any size. */

@@ -19,7 +19,7 @@ function toNumber(bits: number): number {
 }
 
 /** Writes the values of as many binary16 into `out`, exactly. */
-export function fromHalf(halves: Uint16Array, out: Float32Array | Float64Array): void {
+export function fromHalf(halves: Uint16Array, out: Float32Array): void {
   const values = table();
   for (let i = 0; i < halves.length; i++) out[i] = values[halves[i]!]!;
 }

@@ -1,6 +1,6 @@
 /** The second stage: embeddings -> fewer dimensions. */
 import { oneOf } from '../check.js';
-import { readEmbeddings } from '../formats/open.js';
+import { openEmbeddings, readEmbeddings } from '../formats/open.js';
 import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
@@ -40,13 +40,15 @@ export async function reduce(input: Embeddings, options: ReduceOptions): Promise
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   if (oneOf('method', options.method, REDUCTIONS) === 'none') {
-    const matrix = onDisk(input) ? await readEmbeddings(input, options) : input;
-    return { matrix, notes: [], seconds: seconds() };
+    if (!onDisk(input)) return { matrix: input, notes: [], seconds: seconds() };
+    const { notes, ...matrix } = await readEmbeddings(input, options);
+    return { matrix, notes, seconds: seconds() };
   }
+  const notes = await notesOf(input);
   const dims = options.dims as number; // either `fit` refuses what is not a positive integer.
   if (options.method === 'umap') {
     const { model, matrix } = await umap.fit(input, { ...options, dims });
-    return { matrix, layout: model, notes: [], seconds: seconds() };
+    return { matrix, layout: model, notes, seconds: seconds() };
   }
   const { onProgress } = options;
   const total = (half: 0 | 1): JobOptions => ({
@@ -56,11 +58,18 @@ export async function reduce(input: Embeddings, options: ReduceOptions): Promise
   });
   const model = await pca.fit(input, dims, total(0));
   const matrix = await pca.transform(model, input, total(1));
-  const notes =
-    model.outputs < dims
-      ? [
-          `${sourceOf(input)}: ${model.outputs} dimensions instead of ${dims}, because ${matrix.rows} points of ${model.inputs} features vary in no more.`,
-        ]
-      : [];
+  if (model.outputs < dims) {
+    notes.push(
+      `${sourceOf(input)}: ${model.outputs} dimensions instead of ${dims}, because ${matrix.rows} points of ${model.inputs} features vary in no more.`,
+    );
+  }
   return { matrix, model, notes, seconds: seconds() };
+}
+
+/** What is not given as it is stored. Whatever reads the values opens the file again, in a thread of its own. */
+async function notesOf(input: Embeddings): Promise<string[]> {
+  if (!onDisk(input)) return [];
+  const file = await openEmbeddings(input);
+  await file.close();
+  return [...file.notes];
 }
