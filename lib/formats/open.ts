@@ -1,9 +1,12 @@
 import { DataError } from '../errors.js';
 import type { EmbeddingMatrix } from '../matrix.js';
+import { openArrow } from './arrow.js';
 import { openBytes } from './bytes.js';
 import { openHdf5 } from './hdf5.js';
+import { isLance, lanceFiles, openLance } from './lance.js';
 import { openNpy, sharedFloats } from './npy.js';
 import { openNpz } from './npz.js';
+import { openParquet } from './parquet.js';
 import { openRaw } from './raw.js';
 import { openSafetensorsRows } from './safetensors.js';
 import { findShards, openShards } from './shards.js';
@@ -21,10 +24,12 @@ interface Format {
   readonly name: string;
   readonly endings: readonly string[];
   /** Options of `EmbeddingFile` that mean something to it. */
-  readonly takes: readonly ('name' | 'cols' | 'dtype')[];
+  readonly takes: readonly ('name' | 'cols' | 'dtype' | 'where')[];
   /** Whether a file begins as all of this format do; absent where they have no sign. */
   readonly begins?: (start: Buffer) => boolean;
   readonly open: (file: EmbeddingFile) => Promise<EmbeddingRows>;
+  /** Where it reads several files as one table by itself. */
+  readonly openAll?: (file: EmbeddingFile, paths: readonly string[]) => Promise<EmbeddingRows>;
 }
 
 const begins = (...signs: string[]) => {
@@ -39,6 +44,8 @@ const RAW: Format = {
   takes: ['cols', 'dtype'],
   open: openRaw,
 };
+/** A folder, which is looked at before all others. */
+const LANCE: Format = { name: 'LanceDB', endings: ['.lance'], takes: ['name', 'where'], open: openLance };
 const FORMATS: readonly Format[] = [
   { name: 'NumPy', endings: ['.npy'], takes: [], begins: begins('\x93NUMPY'), open: openNpy },
   { name: 'NumPy archive', endings: ['.npz'], takes: ['name'], begins: begins('PK\x03\x04'), open: openNpz },
@@ -56,6 +63,21 @@ const FORMATS: readonly Format[] = [
     begins: (start) => [0, 512].some((at) => start.subarray(at, at + 8).equals(HDF5_SIGN)),
     open: openHdf5,
   },
+  {
+    name: 'Parquet',
+    endings: ['.parquet', '.pq'],
+    takes: ['name', 'where'],
+    begins: begins('PAR1'),
+    open: openParquet,
+    openAll: openParquet,
+  },
+  {
+    name: 'Arrow',
+    endings: ['.arrow', '.feather', '.ipc', '.arrows'],
+    takes: ['name'],
+    begins: begins('ARROW1', '\xff\xff\xff\xff'),
+    open: openArrow,
+  },
   { name: 'fvecs', endings: ['.fvecs', '.bvecs', '.ivecs'], takes: [], open: openVecs },
   RAW,
 ];
@@ -67,6 +89,10 @@ const FORMATS: readonly Format[] = [
  */
 export async function openEmbeddings(source: EmbeddingSource): Promise<EmbeddingRows> {
   const file = typeof source === 'string' ? { path: source } : source;
+  if (isLance(file.path)) {
+    checkOptions(file, file.path, LANCE);
+    return openLance(file);
+  }
   const shards = await findShards(file.path, isKnown);
   const [first = file.path, ...others] = shards ?? [];
   const format = await formatOf(first, file);
@@ -79,11 +105,13 @@ export async function openEmbeddings(source: EmbeddingSource): Promise<Embedding
     );
   }
   checkOptions(file, first, format);
-  return shards ? openShards(file, shards, format.open) : format.open(file);
+  if (!shards) return format.open(file);
+  return format.openAll ? format.openAll(file, shards) : openShards(file, shards, format.open);
 }
 
 /** The files that a path of embeddings stands for: itself, or all that a folder or a pattern names. */
 export async function filesOf(path: string): Promise<string[]> {
+  if (isLance(path)) return lanceFiles(path);
   return (await findShards(path, isKnown)) ?? [path];
 }
 
@@ -114,9 +142,9 @@ export async function readEmbeddings(
 
 /** @throws {DataError} `ERR_OPTION_UNUSED`. */
 function checkOptions(file: EmbeddingFile, path: string, format: Format): void {
-  for (const option of ['name', 'cols', 'dtype'] as const) {
+  for (const option of ['name', 'cols', 'dtype', 'where'] as const) {
     if (file[option] === undefined || format.takes.includes(option)) continue;
-    const takers = FORMATS.filter(({ takes }) => takes.includes(option)).map(({ name }) => name);
+    const takers = [...FORMATS, LANCE].filter(({ takes }) => takes.includes(option)).map(({ name }) => name);
     throw new DataError(
       'ERR_OPTION_UNUSED',
       `\`${option}\` is an option of the formats ${takers.join(', ')}, but ${path} is ${format.name}. Leave it out.`,

@@ -53,11 +53,13 @@ export async function openShards(
   const { path } = file;
   const shards: Shard[] = [];
   const said = new Map<string, string[]>();
+  let tables = true;
   let cols = 0;
   let rows = 0;
   for (const shardPath of paths) {
     const shard = await open({ ...file, path: shardPath });
     await shard.close();
+    tables &&= shard.column !== undefined;
     cols ||= shard.cols;
     if (shard.cols !== cols) {
       throw new DataError(
@@ -117,6 +119,15 @@ export async function openShards(
       }
       return block;
     },
+    ...(tables && {
+      async column(name: string) {
+        const all: string[] = [];
+        for (const shard of shards) {
+          for (const text of await (await use(shard)).column!(name)) all.push(text);
+        }
+        return all;
+      },
+    }),
     close,
   };
 }

@@ -6,12 +6,20 @@ import type { ElementType } from './elements.js';
 export interface EmbeddingFile {
   /** Of one file, or of several that are one matrix, in natural order: a folder, or a pattern with `*`, `?` or `**`. */
   path: string;
-  /** Of .npz, safetensors and HDF5: the array; needed where several may be meant. */
+  /**
+   * Of .npz, safetensors and HDF5: the array; needed where several may be meant. Of tables: the column that holds the
+   * embeddings as lists, or the columns of one feature each, `x,y,z` or `f*`.
+   */
   name?: string | undefined;
   /** Of raw values: d, how many make a row. */
   cols?: number | undefined;
   /** Of raw values: their type; float32 if not given. */
   dtype?: ElementType | undefined;
+  /**
+   * Of Parquet and LanceDB: a condition in SQL on the columns of a row, `split = 'train' AND year > 2020`; rows for which it
+   * is not true are as if they were not there. It is evaluated here, by a database that can reach no other file.
+   */
+  where?: string | undefined;
 }
 
 /** Embeddings on disk: the path of a file, or more than a path. */
@@ -35,6 +43,11 @@ export interface EmbeddingRows {
    * and may be on a SharedArrayBuffer. One call at a time. Any order is right; from front to back is fast in every format.
    */
   read(start: number, count: number, target?: Float32Array | Float64Array): Promise<Float32Array | Float64Array>;
+  /**
+   * Of tables: what another column has in each of the N rows, as text.
+   * @throws {DataError} `ERR_COLUMN_MISSING`, and `ERR_NULL` naming the first row that has nothing there.
+   */
+  column?(name: string): Promise<string[]>;
   close(): Promise<void>;
 }
 
