@@ -13,8 +13,9 @@ export { AGGREGATIONS, type Aggregation } from './embed/aggregate.js';
 export { type EmbedOptions, type EmbedResult, embed } from './embed/embed.js';
 export { type EmbedTensorsOptions, type EmbedTensorsResult, embedTensors } from './embed/tensors.js';
 export { writeNpy } from './formats/npy.js';
-export { openEmbeddings, readEmbeddings } from './formats/open.js';
+export { openEmbeddings, readColumn, readEmbeddings } from './formats/open.js';
 export type { EmbeddingFile, EmbeddingRows, EmbeddingSource, Embeddings } from './formats/source.js';
+export { type WriteParquetOptions, writeParquet } from './formats/writeParquet.js';
 export type { EmbeddingMatrix } from './matrix.js';
 export type { MultimaeConfig } from './models/config.js';
 export type { Encoder, EncoderInput, TokenBatch } from './models/encoder.js';
@@ -49,7 +50,7 @@ export {
   type SparseRows,
 } from './select/objectives/types.js';
 export { type RunInput, type RunRecord, runRecord, writeRun } from './select/runRecord.js';
-export { readSamples, rowsOfIds, type SelectedSample } from './select/samples.js';
+export { readSamples, rowsOfIds, type SelectedSample, samplesOfIds } from './select/samples.js';
 export { type SelectOptions, STRATEGIES, type Strategy, select } from './select/select.js';
 export { type SieveOptions, type SieveResult, type SieveStream, sieveStream } from './select/sieve.js';
 export { type DensityBalancedOptions, densityBalanced } from './select/strategies/densityBalanced.js';
@@ -57,6 +58,7 @@ export { type HerdingOptions, herding, naiveHerding } from './select/strategies/
 export { type ClusterOptions, clusterStrata, groupStrata, oneStratum } from './select/strategies/strata.js';
 export type { EngineReport, Gain, Partition, Remainder, Selection } from './select/types.js';
 export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from './select/write.js';
+export { type WriteTableOptions, writeSelectionTable } from './select/writeTable.js';
 
 // Train
 

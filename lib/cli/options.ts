@@ -138,20 +138,25 @@ export interface EmbeddingFlags {
   name?: string | undefined;
   cols?: number | undefined;
   dtype?: ElementType | undefined;
+  where?: string | undefined;
 }
 
 export function embeddingOptions(command: Command): Command {
   return command
     .option(
       '--embeddings <path>',
-      'numbers [N, d] in .npy, .npz, .safetensors, .h5, .fvecs or raw, or several such files by a folder or a quoted pattern; see docs/formats.md',
+      'numbers [N, d] in .npy, .npz, .safetensors, .h5, .parquet, .arrow, .lance, .fvecs or raw, or several such files by a folder or a quoted pattern; see docs/formats.md',
     )
-    .option('--name <array>', 'array of .npz, .safetensors or .h5 (default: the only one there may be)')
+    .option(
+      '--name <array>',
+      'array of .npz, .safetensors or .h5, or column of a table; f* or x,y for a column a feature (default: the only one there may be)',
+    )
     .option('--cols <count>', 'values in a row of raw embeddings (.f32, .bin, ...)', integerFrom(1))
-    .addOption(choice('--dtype <name>', 'type of raw embeddings (default: float32)', ELEMENT_TYPES));
+    .addOption(choice('--dtype <name>', 'type of raw embeddings (default: float32)', ELEMENT_TYPES))
+    .option('--where <sql>', 'of .parquet and .lance: only rows for which this is true, e.g. "split = \'train\'"');
 }
 
 /** What the flags of `embeddingOptions` say, for the library. */
-export function embeddingFile({ embeddings, name, cols, dtype }: EmbeddingFlags): EmbeddingFile {
-  return { path: embeddings, name, cols, dtype };
+export function embeddingFile({ embeddings, name, cols, dtype, where }: EmbeddingFlags): EmbeddingFile {
+  return { path: embeddings, name, cols, dtype, where };
 }

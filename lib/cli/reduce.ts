@@ -2,7 +2,8 @@ import { type Command, Option } from 'commander';
 import { chooseDimensions, type Dimensions } from '../diagnose/dimensions.js';
 import { ConfigError } from '../errors.js';
 import { writeNpy } from '../formats/npy.js';
-import { readEmbeddings } from '../formats/open.js';
+import { readColumn, readEmbeddings } from '../formats/open.js';
+import { writeParquet } from '../formats/writeParquet.js';
 import type { LinearModel } from '../reduce/pca.js';
 import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
 import type { UmapModel } from '../reduce/umap.js';
@@ -16,6 +17,7 @@ import {
   numberIn,
   threadsOption,
 } from './options.js';
+import { isParquetPath } from './tableFlags.js';
 
 interface Flags extends EmbeddingFlags {
   method: Exclude<Reduction, 'none'>;
@@ -25,6 +27,7 @@ interface Flags extends EmbeddingFlags {
   epochs?: number;
   seed?: number;
   threads?: number;
+  idColumn?: string;
   out: string;
 }
 
@@ -38,14 +41,25 @@ export function addReduce(program: Command): void {
       'coregain reduce --embeddings embeddings.npy --method umap --dims 2 --neighbours 30 --out layout.npy',
     ],
     resumes: false,
-    async action({ embeddings: path, name, cols, dtype, out, ...options }, job) {
+    async action({ embeddings: path, name, cols, dtype, where, idColumn, out, ...options }, job) {
       checkMethod(options);
-      const embeddings = embeddingFile({ embeddings: path, name, cols, dtype });
+      const embeddings = embeddingFile({ embeddings: path, name, cols, dtype, where });
+      if (idColumn !== undefined && !isParquetPath(out)) {
+        throw new ConfigError(
+          'ERR_FLAG_UNUSED',
+          '`--id-column` is kept in a table. Give `--out` a name that ends in .parquet, or leave it out.',
+        );
+      }
       const choice =
         options.dims === 'auto' ? await chooseDimensions(await readEmbeddings(embeddings, job), job) : undefined;
       const dims = choice?.chosen ?? (options.dims as number);
       const { matrix, model, layout, notes, seconds } = await reduce(embeddings, { ...options, dims, ...job });
-      await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
+      if (isParquetPath(out)) {
+        const ids = idColumn === undefined ? undefined : await readColumn(embeddings, idColumn);
+        await writeParquet(out, matrix, { ids, signal: job.signal });
+      } else {
+        await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
+      }
       const { facts, line } = model ? pcaFacts(model) : umapFacts(layout!);
       return {
         json: {
@@ -81,7 +95,9 @@ export function addReduce(program: Command): void {
     .option('--min-dist <distance>', 'of umap: how near points may lie, 0..1 (default: 0.1)', numberIn(0, 1))
     .option('--epochs <count>', 'of umap: rounds (default: 500, above 10,000 rows 200)', integerFrom(1))
     .option('--seed <number>', 'of umap (default: 0)', integerFrom(0));
-  threadsOption(command).option('--out <file>', '.npy file to write');
+  threadsOption(command)
+    .option('--out <file>', '.npy or .parquet file to write')
+    .option('--id-column <name>', 'of a table: column of ids to keep in a .parquet file');
 }
 
 function dimsOf(text: string): number | 'auto' {
@@ -93,7 +109,7 @@ function why({ chosen, rank, explains }: Dimensions): string {
   return `${chosen} dimensions predict held-back rows as well as any number; variance explained: ${shares.join(', ')}; rank ${rank}`;
 }
 
-function checkMethod({ method, ...options }: Omit<Flags, keyof EmbeddingFlags | 'out'>): void {
+function checkMethod({ method, ...options }: Omit<Flags, keyof EmbeddingFlags | 'out' | 'idColumn'>): void {
   if (method === 'umap') {
     if (options.dims !== 'auto') return;
     throw new ConfigError('ERR_FLAG_UNUSED', '`--dims auto` is of pca. Give umap a number of dimensions.');

@@ -4,13 +4,13 @@ import type { Dataset } from '../data/dataset.js';
 import { openDataset } from '../data/open.js';
 import { ConfigError, DataError } from '../errors.js';
 import { readEmbeddings } from '../formats/open.js';
-import { readLabels } from '../idList.js';
 import type { JobOptions } from '../progress.js';
 import { formatSeconds } from '../report/numbers.js';
 import { claimFolder, writeResults } from '../results.js';
 import { planDraw } from '../select/draw.js';
-import { readSamples, rowsOfIds, type SelectedSample } from '../select/samples.js';
+import { rowsOfIds, type SelectedSample } from '../select/samples.js';
 import { selectFrom } from '../select/select.js';
+import { writeSelectionTable } from '../select/writeTable.js';
 import { addCommand, type Outcome } from './command.js';
 import { idsOf } from './configFlags.js';
 import {
@@ -21,13 +21,13 @@ import {
   selectOptions,
   threadsOption,
 } from './options.js';
-import { binCounts, describeFiles, describeSelection } from './summary.js';
+import { binCounts, describeFiles, describeSelection, shortPath } from './summary.js';
+import { checkRowFlags, checkTablePath, groupsOf, type RowFlags, samplesOf } from './tableFlags.js';
 
-interface Flags extends SelectFlags, EmbeddingFlags {
+interface Flags extends SelectFlags, EmbeddingFlags, RowFlags {
   out: string;
-  samples?: string;
-  groups?: string;
   data?: string;
+  table?: string;
   threads?: number;
   force?: true;
   report: boolean;
@@ -51,7 +51,10 @@ export function addSelect(program: Command): void {
     .option('--force', 'replace the result of other options in that folder')
     .option('--samples <file>', 'samples.jsonl of `embed`: ids and paths of the rows (default: row numbers)')
     .option('--groups <file>', 'of the strategy round-robin: the group (clip, class, ...) of each row, one a line')
-    .option('--data <path>', 'with --samples: the data set, for the pictures of the report');
+    .option('--id-column <name>', 'of a table: column of ids, instead of --samples')
+    .option('--group-column <name>', 'of a table: column of groups, instead of --groups')
+    .option('--table <file>', '.parquet file to write: the chosen rows, with all columns if they are from Parquet')
+    .option('--data <path>', 'with --samples or --id-column: the data set, for the pictures of the report');
   selectOptions(command);
   threadsOption(command).option('--no-report', 'write no report.html and no coreset.png');
 }
@@ -59,12 +62,15 @@ export function addSelect(program: Command): void {
 async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { embeddings, out, bins = 10, budget = 0.2, gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
   const { engine = 'auto', strategy = 'bins', clusters } = flags;
+  checkRowFlags(flags);
+  checkTablePath(flags.table);
   const ids = { include: await given(flags.include), exclude: await given(flags.exclude) };
   const path = (file: string | undefined) => file && resolve(file);
   const config = {
     embeddings: resolve(embeddings),
-    ...{ name: flags.name, cols: flags.cols, dtype: flags.dtype },
+    ...{ name: flags.name, cols: flags.cols, dtype: flags.dtype, where: flags.where },
     samples: path(flags.samples),
+    ...{ idColumn: flags.idColumn, groupColumn: flags.groupColumn },
     data: path(flags.data),
     strategy,
     clusters,
@@ -76,12 +82,13 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   if (!flags.force) await claimFolder(out, config);
 
   const start = performance.now();
-  const matrix = await readEmbeddings(embeddingFile(flags), job);
+  const source = embeddingFile(flags);
+  const matrix = await readEmbeddings(source, job);
   const { rows, notes } = matrix;
-  const samples = flags.samples === undefined ? undefined : await readSamples(flags.samples, rows, job.signal);
+  const samples = await samplesOf(flags, source, rows, job.signal);
   const options = {
     ...{ strategy, clusters, bins, budget, gain, seed, remainder, engine, threads: config.threads },
-    groups: flags.groups === undefined ? undefined : await readLabels(flags.groups, rows),
+    groups: await groupsOf(flags, source, rows),
     include: rowsOfIds(ids.include, samples, rows, 'include'),
     exclude: rowsOfIds(ids.exclude, samples, rows, 'exclude'),
   };
@@ -91,12 +98,14 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
     const selection = await selectFrom(matrix, strategy, { ...options, ...job }, embeddings);
     const stages = [{ name: 'select', seconds: (performance.now() - start) / 1000 }];
     const inputs = [embeddings, flags.samples, flags.groups].filter((file) => file !== undefined);
+    const { table } = flags;
+    if (table !== undefined) await writeSelectionTable(table, selection, { source, samples, signal: job.signal });
     const results = { title: embeddings, config, selection, gain, matrix, samples, dataset, stages, inputs, notes };
     const { files, record } = await writeResults(out, { ...results, report: flags.report }, job);
     return {
       json: {
         out: resolve(out),
-        files,
+        files: { ...files, table },
         counts: record.counts,
         bins: binCounts(selection),
         stages,
@@ -109,6 +118,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
         '',
         `  ${stages.map(({ name, seconds }) => `${name} ${formatSeconds(seconds)}`).join(', ')}`,
         ...describeFiles(files),
+        ...(table === undefined ? [] : [`  table    ${shortPath(table)}`]),
       ],
     };
   } finally {
@@ -125,7 +135,7 @@ async function openInOrder(path: string, samples: readonly SelectedSample[] | un
   if (!samples) {
     throw new ConfigError(
       'ERR_FLAG_MISSING',
-      '`--data` needs `--samples`, which says what sample each row of the embeddings is.',
+      '`--data` needs `--samples` or `--id-column`, which say what sample each row of the embeddings is.',
     );
   }
   const all = await openDataset(path);

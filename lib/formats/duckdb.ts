@@ -97,7 +97,7 @@ export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** What DuckDB says first; it goes on with a picture of the statement. */
+/** What a database says first; DuckDB goes on with a picture of the statement. */
 export function firstLine(error: unknown): string {
-  return (error as Error).message.split('\n')[0]!.trim().replace(/\.$/, '');
+  return (error as Error).message.split('\n')[0]!.trim().replace(/\.+$/, '');
 }

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Field } from 'apache-arrow';
 import { ConfigError, DataError } from '../errors.js';
 import { columnsOf } from './arrowMessages.js';
+import { firstLine } from './duckdb.js';
 import { convert, ELEMENTS, type ElementType, type Floats, floatsOf } from './elements.js';
 import { forwardRows, type RowStream } from './forward.js';
 import { naturalOrder } from './naturalOrder.js';
@@ -136,7 +137,7 @@ async function load(): Promise<Lancedb> {
     return (await import(name)) as Lancedb;
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
-    const why = missing ? 'is not installed' : `cannot be loaded (${(cause as Error).message.split('\n')[0]})`;
+    const why = missing ? 'is not installed' : `cannot be loaded (${firstLine(cause)})`;
     throw new ConfigError(
       'ERR_LANCEDB_MISSING',
       `LanceDB tables are read by the package ${PACKAGE}, which ${why}. Install it: ${INSTALL}.`,
@@ -157,7 +158,7 @@ function asker(path: string) {
 }
 
 function broken(path: string, cause: unknown): DataError {
-  const why = (cause as Error).message.split('\n')[0];
+  const why = firstLine(cause);
   return new DataError(
     'ERR_LANCE_BROKEN',
     `${path} cannot be read as a LanceDB table (${why}). Write or copy it again.`,
@@ -170,7 +171,7 @@ function broken(path: string, cause: unknown): DataError {
 function whereError(path: string, where: string, cause: Error): ConfigError {
   return new ConfigError(
     'ERR_WHERE',
-    `\`where\` (${where}) is no condition on the columns of ${path}: ${cause.message.split('\n')[0]}. Write it as in SQL: split = 'train'.`,
+    `\`where\` (${where}) is no condition on the columns of ${path}: ${firstLine(cause)}. Write it as in SQL: split = 'train'.`,
     { cause },
   );
 }

@@ -6,7 +6,7 @@ import { openHdf5 } from './hdf5.js';
 import { isLance, lanceFiles, openLance } from './lance.js';
 import { openNpy, sharedFloats } from './npy.js';
 import { openNpz } from './npz.js';
-import { openParquet } from './parquet.js';
+import { openParquet, type ParquetTable } from './parquet.js';
 import { openRaw } from './raw.js';
 import { openSafetensorsRows } from './safetensors.js';
 import { findShards, openShards } from './shards.js';
@@ -28,6 +28,7 @@ interface Format {
   /** Whether a file begins as all of this format do; absent where they have no sign. */
   readonly begins?: (start: Buffer) => boolean;
   readonly open: (file: EmbeddingFile) => Promise<EmbeddingRows>;
+  readonly isTable?: true;
   /** Where it reads several files as one table by itself. */
   readonly openAll?: (file: EmbeddingFile, paths: readonly string[]) => Promise<EmbeddingRows>;
 }
@@ -45,7 +46,13 @@ const RAW: Format = {
   open: openRaw,
 };
 /** A folder, which is looked at before all others. */
-const LANCE: Format = { name: 'LanceDB', endings: ['.lance'], takes: ['name', 'where'], open: openLance };
+const LANCE: Format = {
+  name: 'LanceDB',
+  endings: ['.lance'],
+  takes: ['name', 'where'],
+  isTable: true,
+  open: openLance,
+};
 const FORMATS: readonly Format[] = [
   { name: 'NumPy', endings: ['.npy'], takes: [], begins: begins('\x93NUMPY'), open: openNpy },
   { name: 'NumPy archive', endings: ['.npz'], takes: ['name'], begins: begins('PK\x03\x04'), open: openNpz },
@@ -68,6 +75,7 @@ const FORMATS: readonly Format[] = [
     endings: ['.parquet', '.pq'],
     takes: ['name', 'where'],
     begins: begins('PAR1'),
+    isTable: true,
     open: openParquet,
     openAll: openParquet,
   },
@@ -76,6 +84,7 @@ const FORMATS: readonly Format[] = [
     endings: ['.arrow', '.feather', '.ipc', '.arrows'],
     takes: ['name'],
     begins: begins('ARROW1', '\xff\xff\xff\xff'),
+    isTable: true,
     open: openArrow,
   },
   { name: 'fvecs', endings: ['.fvecs', '.bvecs', '.ivecs'], takes: [], open: openVecs },
@@ -113,6 +122,34 @@ export async function openEmbeddings(source: EmbeddingSource): Promise<Embedding
 export async function filesOf(path: string): Promise<string[]> {
   if (isLance(path)) return lanceFiles(path);
   return (await findShards(path, isKnown)) ?? [path];
+}
+
+/**
+ * Reads what another column of a table has in each of the N rows of the embeddings, as text: ids, groups.
+ * @throws {DataError} `ERR_NO_COLUMNS` where the format has no columns, `ERR_COLUMN_MISSING`, `ERR_NULL`, and as
+ * `openEmbeddings`.
+ */
+export async function readColumn(source: EmbeddingSource, name: string): Promise<string[]> {
+  const opened = await openEmbeddings(source);
+  try {
+    if (opened.column) return await opened.column(name);
+    const tables = [...FORMATS, LANCE].filter(({ isTable }) => isTable).map((format) => format.name);
+    throw new DataError(
+      'ERR_NO_COLUMNS',
+      `${opened.path} has no column ${JSON.stringify(name)}, because it is no table. Columns are of ${tables.join(', ')}.`,
+    );
+  } finally {
+    await opened.close();
+  }
+}
+
+/** The Parquet table that a source is; undefined for other formats. */
+export async function parquetOf(source: EmbeddingSource): Promise<ParquetTable | undefined> {
+  const { path, where } = typeof source === 'string' ? { path: source, where: undefined } : source;
+  if (isLance(path)) return undefined;
+  const files = await filesOf(path);
+  const format = await formatOf(files[0]!, { path });
+  return format.open === openParquet ? { path, files, where } : undefined;
 }
 
 /**

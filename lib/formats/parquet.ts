@@ -124,18 +124,29 @@ export async function describe(connection: DuckDBConnection, table: ParquetTable
   });
 }
 
-/** That a condition is one, and does not end the parentheses around it to go on as something else. */
+/**
+ * That a condition is one, does not end the parentheses around it to go on as something else, and says the same of a row
+ * whenever it is asked: rows are counted first and read later.
+ */
 async function checkCondition(connection: DuckDBConnection, path: string, where: string): Promise<void> {
   const parse = async (condition: string) => {
     const sql = `SELECT 1 FROM t WHERE (\n${condition}\n)`;
-    const [[text]] = (await rowsOf(connection, `SELECT json_serialize_sql(${literal(sql)})`)) as [[string]];
-    const { statements, error_message: error } = JSON.parse(text!);
-    if (error === undefined) delete statements[0]?.node?.where_clause;
-    return { error, rest: JSON.stringify(statements) };
+    const [row] = await rowsOf(connection, `SELECT json_serialize_sql(${literal(sql)})`);
+    const { statements, error_message: error } = JSON.parse(row![0] as string);
+    const node = statements?.[0]?.node;
+    const tree = JSON.stringify(node?.where_clause);
+    delete node?.where_clause;
+    return { error, tree, rest: JSON.stringify(statements) };
   };
-  const { error, rest } = await parse(where);
+  const { error, tree, rest } = await parse(where);
   if (error !== undefined) throw whereError(path, where, error.split('\n')[0]!);
   if (rest !== (await parse('true')).rest) throw whereError(path, where, 'it is more than one condition');
+  const changing = await rowsOf(
+    connection,
+    "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability = 'VOLATILE'",
+  );
+  const used = changing.find(([name]) => tree.includes(`"function_name":${JSON.stringify(name)}`));
+  if (used) throw whereError(path, where, `${used[0]}() gives something else each time`);
 }
 
 function whereError(path: string, where: string, why: string, cause?: unknown): ConfigError {

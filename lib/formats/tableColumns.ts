@@ -53,7 +53,7 @@ export function chooseColumns(
       `${path} has no column of lists of numbers and none of floating-point numbers, only ${list(columns)}. Say with \`name\` what the embeddings are.`,
     );
   }
-  const found = fit(path, chosen);
+  const found = usable(path, chosen);
   if (found.shape === 'list') return found;
   const ends = [...new Set([chosen[0]!, chosen.at(-1)!])].map((column) => JSON.stringify(column.name)).join(' to ');
   const others = columns.length > chosen.length ? ', all that are floating-point' : '';
@@ -65,7 +65,7 @@ export function chooseColumns(
 
 function named(path: string, columns: readonly TableColumn[], name: string): EmbeddingColumns {
   const exact = columns.find((column) => column.name === name);
-  if (exact) return fit(path, [exact]);
+  if (exact) return usable(path, [exact]);
   const chosen = name.split(',').flatMap((part) => {
     const wanted = part.trim();
     const one = columns.find((column) => column.name === wanted);
@@ -84,7 +84,7 @@ function named(path: string, columns: readonly TableColumn[], name: string): Emb
       `\`name\` has the column ${JSON.stringify(twice.name)} of ${path} twice. Name each once.`,
     );
   }
-  return fit(path, chosen);
+  return usable(path, chosen);
 }
 
 function pattern(text: string): RegExp {
@@ -92,7 +92,7 @@ function pattern(text: string): RegExp {
   return new RegExp(`^${parts.join('.*')}$`, 's');
 }
 
-function fit(path: string, columns: readonly TableColumn[]): EmbeddingColumns {
+function usable(path: string, columns: readonly TableColumn[]): EmbeddingColumns {
   const unfit = columns.find(({ type, shape }) => type === undefined || (shape === 'list' && columns.length > 1));
   if (unfit) {
     const why = unfit.type === undefined ? 'embeddings are numbers' : 'several columns are one number each';

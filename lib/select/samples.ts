@@ -56,6 +56,26 @@ function parse(line: string, broken: (what: string, cause?: unknown) => Error): 
 }
 
 /**
+ * Samples of which no more than the ids are known, e.g. a column of the table that the embeddings are from.
+ * @param source what messages call it.
+ * @throws {DataError} `ERR_SAMPLES` naming an id that two rows have.
+ */
+export function samplesOfIds(ids: readonly string[], source: string): SelectedSample[] {
+  const rowOf = new Map<string, number>();
+  return ids.map((id, row) => {
+    const earlier = rowOf.get(id);
+    if (earlier !== undefined) {
+      throw new DataError(
+        'ERR_SAMPLES',
+        `${source} has the id ${JSON.stringify(id)} in row ${earlier} and again in row ${row} (counted from 0). Name a column whose values are unique.`,
+      );
+    }
+    rowOf.set(id, row);
+    return { id };
+  });
+}
+
+/**
  * Row numbers of ids, for `include` and `exclude`. Without samples the ids are the row numbers themselves.
  * @param name the option, for messages.
  * @throws {DataError} `ERR_UNKNOWN_ID` naming the first id that no row has.

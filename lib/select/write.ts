@@ -54,7 +54,7 @@ export async function writeSelection(
   await writeNpy(files.bins, { data: bins, shape: [bins.length] });
   await writeNpy(files.order, { data: int64(order), shape: [order.length] });
   await writeAtomically(files.coreset, async (file) => {
-    const describe = describer(selection, samples);
+    const describe = rowDescriber(selection, samples);
     const { rows } = selection;
     for (let from = 0; from < rows.length; from += LINES_PER_WRITE) {
       signal?.throwIfAborted();
@@ -65,7 +65,18 @@ export async function writeSelection(
   return files;
 }
 
-function describer({ partition }: Selection, samples: readonly SelectedSample[] | undefined) {
+/** What coreset.jsonl says of a row. */
+export function rowDescriber(
+  { partition }: Selection,
+  samples: readonly SelectedSample[] | undefined,
+): (row: number) => {
+  id: string;
+  row: number;
+  bin: number;
+  rank: number | null;
+  gain: number | null;
+  paths?: SelectedSample['paths'];
+} {
   const { bins, order, gains, binCount } = partition;
   const starts = new Int32Array(binCount);
   const positions = new Int32Array(bins.length).fill(-1);
