@@ -1,9 +1,9 @@
 /** Embeddings in Arrow IPC files and streams: only the bytes of the rows that are asked for are read. */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { Field } from 'apache-arrow';
 import { DataError } from '../errors.js';
-import { type ArrowBatch, brokenArrow, columnsOf, placeOf, readMessages } from './arrowMessages.js';
+import { type ArrowBatch, type ArrowFile, brokenArrow, readMessages } from './arrowMessages.js';
+import { type ArrowField, checkText, columnsOf, placesOf, TYPE } from './arrowSchema.js';
 import { openBytes, type RandomAccessFile } from './bytes.js';
 import { ELEMENTS, type ElementType, type Floats, floatsOf, readElements } from './elements.js';
 import { forwardRows, type RowStream } from './forward.js';
@@ -18,6 +18,7 @@ import {
   hasNull,
   isNull,
   ragged,
+  type TableColumn,
 } from './tableColumns.js';
 
 /** Rows of one batch whose values are at one place of the file for each column, d of them or one. */
@@ -45,11 +46,11 @@ const CURE = 'Repair that row, or leave it out.';
 export async function openArrow({ path, name }: EmbeddingFile): Promise<EmbeddingRows> {
   const file = await openBytes(path);
   try {
-    const { kind, schema, batches, ended } = await readMessages(file);
-    const { fields } = schema;
+    const arrow = await readMessages(file);
+    const { kind, fields, ended } = arrow;
     const columns = columnsOf(fields);
     const chosen = chooseColumns(path, columns, name);
-    const { runs, rows, cols } = await findRuns(file, fields, batches, chosen);
+    const { runs, rows, cols } = await findRuns(file, arrow, columns, chosen);
     const dtype = columnType(chosen);
     const notes = [...chosen.notes, ...columnNotes(path, chosen)];
     if (!ended && kind === 'stream') notes.push(`${path} has no mark of its end; if it was cut off, rows are missing.`);
@@ -60,6 +61,7 @@ export async function openArrow({ path, name }: EmbeddingFile): Promise<Embeddin
       ...read,
       async column(wanted) {
         findColumn(path, columns, wanted);
+        checkText(path, fields.find((field) => field.name === wanted)!);
         return texts(path, kind, wanted);
       },
     };
@@ -71,8 +73,8 @@ export async function openArrow({ path, name }: EmbeddingFile): Promise<Embeddin
 
 async function findRuns(
   file: RandomAccessFile,
-  fields: readonly Field[],
-  batches: readonly ArrowBatch[],
+  { fields, batches }: ArrowFile,
+  columns: readonly TableColumn[],
   chosen: EmbeddingColumns,
 ): Promise<{ runs: Run[]; rows: number; cols: number }> {
   const { path } = file;
@@ -81,41 +83,67 @@ async function findRuns(
   let cols = chosen.shape === 'scalar' ? chosen.columns.length : 0;
   for (const batch of batches) {
     if (batch.rows === 0) continue;
+    const places = placesOf(fields, batch.variadic);
     const offsets: number[] = [];
     for (const column of chosen.columns) {
-      const index = fields.findIndex((field) => field.name === column.name);
-      const place = { batch, start: rows, ...placeOf(path, fields, index, batch) };
-      const { bytes } = ELEMENTS[column.type];
-      const label = `column ${JSON.stringify(column.name)}`;
-      const nullRow = await firstNull(file, batch, place.node, place.buffer);
-      if (nullRow >= 0) throw isNull(path, label, rows + nullRow, CURE);
-      if (place.list === undefined) {
-        offsets.push(within(path, batch, place.buffer + 1, 0, batch.rows * bytes));
-        continue;
+      const index = columns.indexOf(column);
+      const part = { batch, start: rows, column, field: fields[index]!, ...places[index]! };
+      const nullRow = await firstNull(file, batch, part);
+      if (nullRow >= 0) throw isNull(path, labelOf(column), rows + nullRow, CURE);
+      if (chosen.shape === 'scalar') {
+        offsets.push(within(path, batch, part.buffer + 1, 0, batch.rows * ELEMENTS[column.type].bytes));
+      } else {
+        const found = await findLists(file, part, cols);
+        cols = found.cols;
+        offsets.push(found.offset);
       }
-      const { first, length } =
-        place.list === 'fixed' ? { first: 0, length: place.listSize! } : await lengthOf(file, place, cols, label);
-      cols ||= length;
-      const [child, values] =
-        place.list === 'fixed' ? [place.buffer + 1, place.buffer + 2] : [place.buffer + 2, place.buffer + 3];
-      const nullAt = await firstNull(file, batch, place.node + 1, child, first, first + batch.rows * cols);
-      if (nullAt >= 0) {
-        const at = nullAt - first;
-        throw hasNull(path, label, rows + Math.floor(at / cols), at % cols);
-      }
-      offsets.push(within(path, batch, values, first * bytes, batch.rows * cols * bytes));
     }
     runs.push({ start: rows, rows: batch.rows, offsets });
     rows += batch.rows;
   }
-  if (rows === 0) throw new DataError('ERR_NO_ROWS', `${path} has no rows. Write at least one.`);
-  if (cols === 0) {
+  if (rows > 0) return { runs, rows, cols };
+  throw new DataError('ERR_NO_ROWS', `${path} has no rows. Write at least one.`);
+}
+
+/** A column in a batch. */
+interface Part {
+  readonly batch: ArrowBatch;
+  /** Row number of the batch's first. */
+  readonly start: number;
+  readonly column: EmbeddingColumns['columns'][number];
+  readonly field: ArrowField;
+  /** Its first node and buffer. */
+  readonly node: number;
+  readonly buffer: number;
+}
+
+function labelOf({ name }: { readonly name: string }): string {
+  return `column ${JSON.stringify(name)}`;
+}
+
+/**
+ * Where the values of a column of lists begin, which must all have `cols` of them.
+ * @param cols 0 where that is not known yet.
+ */
+async function findLists(file: RandomAccessFile, part: Part, cols: number): Promise<{ offset: number; cols: number }> {
+  const { path } = file;
+  const { batch, start, column, field, node, buffer } = part;
+  const fixed = field.typeId === TYPE.fixedSizeList;
+  // After validity, lists of any length have their offsets.
+  const child = { node: node + 1, buffer: buffer + (fixed ? 1 : 2) };
+  const { first, length } = fixed ? { first: 0, length: field.listSize! } : await lengthOf(file, part, cols);
+  if (!(length > 0)) {
     throw new DataError(
       'ERR_NO_ROWS',
-      `${path}: the ${chosen.label} has no values in row 0. Write at least one in each row.`,
+      `${path}: the ${labelOf(column)} has no values in row ${start}. Write at least one in each row.`,
     );
   }
-  return { runs, rows, cols };
+  const { bytes } = ELEMENTS[column.type];
+  const offset = within(path, batch, child.buffer + 1, first * bytes, batch.rows * length * bytes);
+  const nullAt = await firstNull(file, batch, child, first, first + batch.rows * length);
+  if (nullAt < 0) return { offset, cols: length };
+  const at = nullAt - first;
+  throw hasNull(path, labelOf(column), start + Math.floor(at / length), at % length);
 }
 
 /** Byte of the file at which `length` bytes begin that must be in a buffer from `offset` on. */
@@ -129,12 +157,11 @@ function within(path: string, batch: ArrowBatch, buffer: number, offset: number,
 async function firstNull(
   file: RandomAccessFile,
   batch: ArrowBatch,
-  node: number,
-  buffer: number,
+  { node, buffer }: { readonly node: number; readonly buffer: number },
   from = 0,
   to = batch.rows,
 ): Promise<number> {
-  if (batch.nodes[node]!.nullCount === 0) return -1;
+  if (batch.nulls[node] === 0) return -1;
   const first = Math.floor(from / 8);
   const count = Math.ceil(to / 8) - first;
   const at = within(file.path, batch, buffer, first, count);
@@ -151,25 +178,24 @@ async function firstNull(
 /** Of lists of any length: where the first begins, and how long all of them are. */
 async function lengthOf(
   file: RandomAccessFile,
-  place: { batch: ArrowBatch; start: number; buffer: number; list: 'fixed' | 'list' | 'large' | undefined },
+  { batch, start, column, field, buffer }: Part,
   cols: number,
-  label: string,
 ): Promise<{ first: number; length: number }> {
-  const { batch, start } = place;
-  const large = place.list === 'large';
+  const large = field.typeId === TYPE.largeList;
   const bytes = large ? 8 : 4;
-  const at = within(file.path, batch, place.buffer + 1, 0, (batch.rows + 1) * bytes);
+  const at = within(file.path, batch, buffer + 1, 0, (batch.rows + 1) * bytes);
   let length = cols;
   let first: number | undefined;
   for (let row = 0; row < batch.rows; row += CHUNK_ROWS) {
     const count = Math.min(CHUNK_ROWS, batch.rows - row);
-    const { buffer } = await file.readAt(at + row * bytes, (count + 1) * bytes);
-    const offsets = large ? Float64Array.from(new BigInt64Array(buffer), Number) : new Int32Array(buffer);
+    const read = await file.readAt(at + row * bytes, (count + 1) * bytes);
+    const offsets = large ? Float64Array.from(new BigInt64Array(read.buffer), Number) : new Int32Array(read.buffer);
     first ??= offsets[0]!;
     for (let i = 0; i < count; i++) {
       const found = offsets[i + 1]! - offsets[i]!;
-      length ||= found;
-      if (found !== length) throw ragged(file.path, label, start + row + i, found, length);
+      // The first list there is says how long all are.
+      if (start + row + i === 0) length = found;
+      if (found !== length) throw ragged(file.path, labelOf(column), start + row + i, found, length);
     }
   }
   if (!(first! >= 0)) throw brokenArrow(file.path, 'a list begins before its values');

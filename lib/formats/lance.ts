@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Field } from 'apache-arrow';
 import { ConfigError, DataError } from '../errors.js';
-import { columnsOf } from './arrowMessages.js';
+import { type ArrowField, columnsOf, integerType, TYPE } from './arrowSchema.js';
 import { firstLine } from './duckdb.js';
 import { convert, ELEMENTS, type ElementType, type Floats, floatsOf } from './elements.js';
 import { forwardRows, type RowStream } from './forward.js';
@@ -94,7 +94,7 @@ export async function openLance({ path, name, where }: EmbeddingFile): Promise<E
     database.close?.();
   };
   try {
-    const columns = columnsOf((await ask(() => table.schema())).fields);
+    const columns = columnsOf((await ask(() => table.schema())).fields.map(fieldOf));
     const chosen = chooseColumns(path, columns, name);
     const dtype = columnType(chosen);
     const rows = await table.countRows(where).catch((cause) => {
@@ -177,6 +177,27 @@ function whereError(path: string, where: string, cause: Error): ConfigError {
 }
 
 const NULL_CURE = 'Leave such rows out: `where` "... IS NOT NULL".';
+
+/** Our description of a field of any version of apache-arrow. */
+function fieldOf({ name, type }: Field): ArrowField {
+  const { typeId, children, listSize, precision, bitWidth, isSigned } = type as unknown as Record<string, number> & {
+    children: readonly Field[] | null;
+    isSigned: boolean;
+  };
+  const floats = ['float16', 'float32', 'float64'] as const;
+  // Dictionaries have a number of their own, below all of the format's.
+  const dictionary = typeId! < 0;
+  return {
+    name,
+    typeId: typeId!,
+    children: dictionary ? [] : (children ?? []).map(fieldOf),
+    element:
+      typeId === TYPE.float ? floats[precision!] : typeId === TYPE.int ? integerType(bitWidth!, isSigned) : undefined,
+    listSize,
+    dense: false,
+    dictionary,
+  };
+}
 
 /** d. */
 async function widthOf(query: Query, path: string, { label }: EmbeddingColumns): Promise<number> {

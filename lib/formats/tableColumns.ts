@@ -105,7 +105,7 @@ function usable(path: string, columns: readonly TableColumn[]): EmbeddingColumns
   return {
     shape: first!.shape,
     columns: columns as EmbeddingColumns['columns'],
-    label: columns.length === 1 ? `column ${JSON.stringify(first!.name)}` : 'feature columns',
+    label: columns.length === 1 ? `column ${JSON.stringify(first!.name)}` : 'set of feature columns',
     notes: [],
   };
 }
