@@ -58,7 +58,11 @@ test('options that a format does not use are refused', async () => {
     /`cols` is an option of the formats raw, but .*x\.npy is NumPy\. Leave it out\./,
   );
   await expectRefused({ path: npy, dtype: 'float16' }, 'ERR_OPTION_UNUSED', /`dtype` is an option of the formats raw/);
-  await expectRefused({ path: npy, name: 'x' }, 'ERR_OPTION_UNUSED', /`name` is an option of the formats NumPy archive, safetensors, HDF5/);
+  await expectRefused(
+    { path: npy, name: 'x' },
+    'ERR_OPTION_UNUSED',
+    /`name` is an option of the formats NumPy archive, safetensors, HDF5/,
+  );
   await expectRefused({ path: golden('x.f32'), cols: 5, name: 'x' }, 'ERR_OPTION_UNUSED', /x\.f32 is raw/);
 });
 
