@@ -43,7 +43,7 @@ const idle = new Map<Worker, NodeJS.Timeout>();
  */
 export async function openHdf5({ path, name }: EmbeddingFile): Promise<EmbeddingRows> {
   const worker = take();
-  const opened = await ask(worker, path, { kind: 'open', path, file: resolve(path), name }, 'opened');
+  const opened = await ask<'opened'>(worker, path, { kind: 'open', path, file: resolve(path), name });
   const { type, rows, cols, height } = opened;
   const dtype = ELEMENTS[type].as;
   const band: Floats = dtype === 'float32' ? new Float32Array(opened.band) : new Float64Array(opened.band);
@@ -62,7 +62,7 @@ export async function openHdf5({ path, name }: EmbeddingFile): Promise<Embedding
         const begin = row - (row % height);
         if (begin !== first) {
           first = -1;
-          await ask(worker, path, { kind: 'read', start: begin }, 'read').catch((error) => {
+          await ask<'read'>(worker, path, { kind: 'read', start: begin }).catch((error) => {
             closed = Promise.resolve();
             throw error;
           });
@@ -75,7 +75,7 @@ export async function openHdf5({ path, name }: EmbeddingFile): Promise<Embedding
       return block;
     },
     close() {
-      closed ??= ask(worker, path, { kind: 'close' }, 'closed').then(({ reusable }) => release(worker, reusable));
+      closed ??= ask<'closed'>(worker, path, { kind: 'close' }).then(({ reusable }) => release(worker, reusable));
       return closed;
     },
   };
@@ -91,6 +91,9 @@ function take(): Worker {
   // HDF5 prints its last words there.
   const quiet = { stdout: true, stderr: true };
   const worker = new Worker(new URL('./hdf5Worker.js', import.meta.url), { ...quiet, execArgv: [] });
+  // Whoever asks has listeners of its own; while nobody does, an end is no more than that.
+  worker.on('error', () => {});
+  worker.once('exit', () => idle.delete(worker));
   worker.unref();
   return worker;
 }
@@ -112,26 +115,26 @@ function ask<Kind extends Hdf5Answer['kind']>(
   worker: Worker,
   path: string,
   request: Hdf5Request,
-  _answer: Kind,
 ): Promise<Extract<Hdf5Answer, { kind: Kind }>> {
   return new Promise((resolve, reject) => {
     const settle = () => {
-      for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
+      worker.off('message', answered).off('error', gone).off('exit', gone);
       worker.unref();
     };
     const fail = (error: Error, reusable = false) => {
       settle();
       release(worker, reusable).then(() => reject(error));
     };
-    worker.ref();
-    worker.on('message', (answer: Hdf5Answer) => {
+    const answered = (answer: Hdf5Answer) => {
       if (answer.kind === 'failed') return fail(new DataError(answer.code, answer.message), answer.reusable);
       settle();
       resolve(answer as Extract<Hdf5Answer, { kind: Kind }>);
-    });
+    };
     const gone = (cause: unknown) => fail(broken(path, cause));
-    worker.on('error', gone);
-    worker.on('exit', gone);
+    worker.on('message', answered).on('error', gone).on('exit', gone);
+    // Its number when it has ended, after which it says no more.
+    if (worker.threadId === -1) return gone(undefined);
+    worker.ref();
     worker.postMessage(request);
   });
 }
