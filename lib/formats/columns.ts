@@ -1,6 +1,6 @@
 /** Embeddings whose values lie in a file column after column (Fortran order), read by rows all the same. */
 import type { RandomAccessFile } from './bytes.js';
-import { conversionNotes, ELEMENTS, type Floats, floatsOf, readElements } from './elements.js';
+import { conversionNotes, ELEMENTS, elementReader, type Floats, floatsOf } from './elements.js';
 import { blockOf, type RowLayout } from './rows.js';
 import type { EmbeddingRows } from './source.js';
 
@@ -32,6 +32,7 @@ export function columnRows(file: RandomAccessFile, layout: RowLayout, height: nu
   const { bytes, as: dtype } = ELEMENTS[type];
   let band: Floats | undefined;
   let first = -1;
+  const readers = Array.from({ length: file.forwardOnly ? 1 : AT_ONCE }, () => elementReader(file, layout));
 
   const fill = async (start: number): Promise<void> => {
     band ??= floatsOf(dtype, height * cols);
@@ -40,16 +41,16 @@ export function columnRows(file: RandomAccessFile, layout: RowLayout, height: nu
     const count = Math.min(height, rows - start);
     // A band of all rows has whole columns, of which several come with one read.
     const width = count === rows ? Math.min(cols, Math.max(1, Math.floor(PIECE_VALUES / rows))) : 1;
-    const pieces = Array.from({ length: file.forwardOnly ? 1 : AT_ONCE }, () => floatsOf(dtype, width * count));
-    const load = async (piece: Floats, col: number): Promise<void> => {
-      const part = piece.subarray(0, Math.max(0, Math.min(width, cols - col)) * count);
-      await readElements(file, layout, offset + (col * rows + start) * bytes, part);
+    const pieces = readers.map(() => floatsOf(dtype, width * count));
+    const load = async (i: number, col: number): Promise<void> => {
+      const part = pieces[i]!.subarray(0, Math.max(0, Math.min(width, cols - col)) * count);
+      if (part.length > 0) await readers[i]!(offset + (col * rows + start) * bytes, part);
       for (let from = 0; from < part.length; from += count) {
         scatter(part.subarray(from, from + count), into, col + from / count, cols);
       }
     };
     for (let col = 0; col < cols; col += pieces.length * width) {
-      await Promise.all(pieces.map((piece, i) => load(piece, col + i * width)));
+      await Promise.all(pieces.map((_, i) => load(i, col + i * width)));
     }
     first = start;
   };

@@ -49,36 +49,44 @@ export function conversionNotes(source: string, stored: Stored): string[] {
   return [`${source} holds ${bigEndian ? 'big-endian ' : ''}${type}; read as ${as}${rounded}.`];
 }
 
+/** Fills `target` (of the type `ELEMENTS[type].as`, which may be shared) with the values that begin at the byte `offset`. */
+export type ReadElements = (offset: number, target: Floats) => Promise<void>;
+
 /**
- * Fills `target` (of the type `ELEMENTS[type].as`, which may be shared) with the values that begin at the byte `offset`.
- * What is stored as it is wanted goes straight there; else a chunk is read while the one before it is converted.
+ * Makes what reads the values of a file, one call at a time. What is stored as it is wanted goes straight to its place; else
+ * a chunk is read while the one before it is converted.
  */
-export async function readElements(
-  file: RandomAccessFile,
-  stored: Stored,
-  offset: number,
-  target: Floats,
-): Promise<void> {
-  if (!needsConversion(stored)) return file.readInto(offset, target);
+export function elementReader(file: RandomAccessFile, stored: Stored): ReadElements {
+  if (!needsConversion(stored)) return (offset, target) => file.readInto(offset, target);
   const { bytes, as } = ELEMENTS[stored.type];
-  const length = Math.min(CHUNK_VALUES, target.length);
-  const [raw, next] = [Buffer.allocUnsafeSlow(length * bytes), Buffer.allocUnsafeSlow(length * bytes)];
-  const values = floatsOf(as, length);
-  const load = (buffer: Buffer, from: number): Promise<Buffer> => {
-    const part = buffer.subarray(0, Math.min(length, target.length - from) * bytes);
-    return file.readInto(offset + from * bytes, part).then(() => part);
-  };
-  let pending = load(raw, 0);
-  for (let from = 0, turn = 0; from < target.length; from += length, turn++) {
-    const part = await pending;
-    if (from + length < target.length) {
-      pending = load(turn % 2 === 0 ? next : raw, from + length);
-      // Whoever awaits it gets the error; until then it is not an unhandled one.
-      pending.catch(() => {});
+  // Kept from call to call: fresh memory costs more than what is done in it.
+  let length = 0;
+  let raw: Buffer[] = [];
+  let values: Floats = floatsOf(as, 0);
+  return async (offset, target) => {
+    const wanted = Math.min(CHUNK_VALUES, target.length);
+    if (length < wanted) {
+      length = wanted;
+      raw = [Buffer.allocUnsafeSlow(length * bytes), Buffer.allocUnsafeSlow(length * bytes)];
+      values = floatsOf(as, length);
     }
-    const count = part.length / bytes;
-    target.set(convert(stored, part, values.subarray(0, count)), from);
-  }
+    const load = (turn: number): Promise<Buffer> => {
+      const from = turn * length;
+      const part = raw[turn % 2]!.subarray(0, Math.min(length, target.length - from) * bytes);
+      return file.readInto(offset + from * bytes, part).then(() => part);
+    };
+    const turns = Math.ceil(target.length / length);
+    let pending = load(0);
+    for (let turn = 0; turn < turns; turn++) {
+      const part = await pending;
+      if (turn + 1 < turns) {
+        pending = load(turn + 1);
+        // Whoever awaits it gets the error; until then it is not an unhandled one.
+        pending.catch(() => {});
+      }
+      target.set(convert(stored, part, values.subarray(0, part.length / bytes)), turn * length);
+    }
+  };
 }
 
 export function needsConversion({ type, bigEndian }: Stored): boolean {

@@ -12,7 +12,7 @@ export function hasWildcards(path: string): boolean {
  * found only where the pattern says the dot. (`fs.glob` came with Node 22.)
  */
 export async function glob(pattern: string): Promise<string[]> {
-  const parts = pattern.split(/[/\\]/).filter((part, i) => part !== '' || i === 0);
+  const parts = pattern.split('/').filter((part, i) => part !== '' || i === 0);
   const found = new Set<string>();
   await walk(pattern.startsWith('/') ? '/' : '', pattern.startsWith('/') ? parts.slice(1) : parts, found);
   return [...found];

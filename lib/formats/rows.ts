@@ -1,7 +1,7 @@
 /** Embeddings whose values lie in a file row after row, which most formats come down to. */
 import { integer, outOfRange, wrongType } from '../check.js';
 import type { RandomAccessFile } from './bytes.js';
-import { conversionNotes, ELEMENTS, type Floats, floatsOf, readElements, type Stored } from './elements.js';
+import { conversionNotes, ELEMENTS, elementReader, type Floats, floatsOf, type Stored } from './elements.js';
 import type { EmbeddingRows } from './source.js';
 
 /** Where the rows are, and of what. */
@@ -18,6 +18,7 @@ export interface RowLayout extends Stored {
 export function flatRows(file: RandomAccessFile, layout: RowLayout): EmbeddingRows {
   const { type, offset, rows, cols } = layout;
   const { bytes, as: dtype } = ELEMENTS[type];
+  const fill = elementReader(file, layout);
   return {
     path: file.path,
     dtype,
@@ -26,7 +27,7 @@ export function flatRows(file: RandomAccessFile, layout: RowLayout): EmbeddingRo
     notes: conversionNotes(layout.source, layout),
     async read(start, count, target) {
       const block = blockOf({ dtype, rows, cols }, start, count, target);
-      await readElements(file, layout, offset + start * cols * bytes, block);
+      await fill(offset + start * cols * bytes, block);
       return block;
     },
     close: () => file.close(),

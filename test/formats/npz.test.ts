@@ -1,6 +1,6 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { crc32, deflateRawSync } from 'node:zlib';
+import { deflateRawSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { openEmbeddings, readEmbeddings } from '#lib/formats/open.js';
 import {
@@ -55,12 +55,11 @@ test.each(['stored.npz', 'deflated.npz', 'zip64.npz'])('%s: every cut is refused
   await expectDamageSurvived(name, folder, 500);
 });
 
-/** An archive of one deflated member; `size` is what it says of itself. */
+/** An archive of one deflated member, without checksums; `size` is what it says of itself. */
 function archive(name: string, content: Buffer, size = content.length, packed = deflateRawSync(content)): string {
   const fields = Buffer.alloc(26);
   fields.writeUInt16LE(20, 0);
   fields.writeUInt16LE(8, 4);
-  fields.writeUInt32LE(crc32(content), 10);
   fields.writeUInt32LE(packed.length, 14);
   fields.writeUInt32LE(size, 18);
   fields.writeUInt16LE(name.length, 22);
