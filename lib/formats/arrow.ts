@@ -5,7 +5,7 @@ import { DataError } from '../errors.js';
 import { type ArrowBatch, type ArrowFile, brokenArrow, readMessages } from './arrowMessages.js';
 import { type ArrowField, checkText, columnsOf, placesOf, TYPE } from './arrowSchema.js';
 import { openBytes, type RandomAccessFile } from './bytes.js';
-import { ELEMENTS, type ElementType, type Floats, floatsOf, readElements } from './elements.js';
+import { ELEMENTS, elementReader, floatsOf } from './elements.js';
 import { forwardRows, type RowStream } from './forward.js';
 import { blockOf } from './rows.js';
 import type { EmbeddingFile, EmbeddingRows } from './source.js';
@@ -210,6 +210,7 @@ function listRows(file: RandomAccessFile, runs: readonly Run[], chosen: Embeddin
   const { cols } = facts;
   const { type } = chosen.columns[0]!;
   const rowBytes = cols * ELEMENTS[type].bytes;
+  const fill = elementReader(file, { type });
   return {
     async read(start, count, target) {
       const block = blockOf(facts, start, count, target);
@@ -218,7 +219,7 @@ function listRows(file: RandomAccessFile, runs: readonly Run[], chosen: Embeddin
         const run = runOf(runs, row);
         const part = Math.min(run.start + run.rows - row, count - done);
         const into = block.subarray(done * cols, (done + part) * cols);
-        await readElements(file, { type }, run.offsets[0]! + (row - run.start) * rowBytes, into);
+        await fill(run.offsets[0]! + (row - run.start) * rowBytes, into);
         done += part;
       }
       return block;
@@ -242,6 +243,7 @@ function runOf(runs: readonly Run[], row: number): Run {
 function bands(file: RandomAccessFile, runs: readonly Run[], chosen: EmbeddingColumns, facts: Facts): Reading {
   const { cols, dtype } = facts;
   const height = Math.max(1, Math.floor(BAND_BYTES / (cols * (dtype === 'float32' ? 4 : 8))));
+  const readers = new Map(chosen.columns.map(({ type }) => [type, elementReader(file, { type })]));
   const openAt = async (row: number): Promise<RowStream> => {
     let next = row;
     return {
@@ -252,7 +254,8 @@ function bands(file: RandomAccessFile, runs: readonly Run[], chosen: EmbeddingCo
         const band = floatsOf(dtype, count * cols);
         for (const [col, { type }] of chosen.columns.entries()) {
           const offset = run.offsets[col]! + (next - run.start) * ELEMENTS[type].bytes;
-          const values = await elements(file, type, offset, count);
+          const values = floatsOf(ELEMENTS[type].as, count);
+          await readers.get(type)!(offset, values);
           for (let i = 0, at = col; i < count; i++, at += cols) band[at] = values[i]!;
         }
         next += count;
@@ -269,12 +272,6 @@ function bands(file: RandomAccessFile, runs: readonly Run[], chosen: EmbeddingCo
       await file.close();
     },
   };
-}
-
-async function elements(file: RandomAccessFile, type: ElementType, offset: number, count: number): Promise<Floats> {
-  const values = floatsOf(ELEMENTS[type].as, count);
-  await readElements(file, { type }, offset, values);
-  return values;
 }
 
 /** The values of a column, one batch in memory at a time. */

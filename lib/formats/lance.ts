@@ -97,7 +97,9 @@ export async function openLance({ path, name, where }: EmbeddingFile): Promise<E
     const columns = columnsOf((await ask(() => table.schema())).fields.map(fieldOf));
     const chosen = chooseColumns(path, columns, name);
     const dtype = columnType(chosen);
-    const rows = await table.countRows(where).catch((cause) => {
+    // What comes after an expression is passed over by LanceDB; within parentheses it is not.
+    const condition = where === undefined ? undefined : `(\n${where}\n)`;
+    const rows = await table.countRows(condition).catch((cause) => {
       throw where === undefined ? broken(path, cause) : whereError(path, where, cause);
     });
     if (rows === 0) {
@@ -107,7 +109,7 @@ export async function openLance({ path, name, where }: EmbeddingFile): Promise<E
     }
     const query = (names: readonly string[]) => {
       const all = table.query().select(names);
-      return where === undefined ? all : all.where(where);
+      return condition === undefined ? all : all.where(condition);
     };
     const names = chosen.columns.map((column) => column.name);
     const batches = (row: number) => (row > 0 ? query(names).offset(row) : query(names));
