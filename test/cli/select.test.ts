@@ -132,7 +132,7 @@ test.each([
   ['budget of more rows than there are', ['--budget', '104'], 2, /`budget` must be .* in 1\.\.103, but it is 104/],
   ['more bins than rows', ['--bins', '104'], 2, /`bins` must be an integer in 1\.\.103, but it is 104/],
   ['a row that does not exist', ['--include', '103'], 2, /`include` has the id "103", which no row has/],
-  ['--data without --samples', ['--data', '.'], 2, /`--data` needs `--samples`/],
+  ['--data without --samples', ['--data', '.'], 2, /`--data` needs `--samples` or `--id-column`/],
 ])('%s: nothing is written', async (_, flags, code, message) => {
   const { status, stdout, stderr } = await coregain([...basic, ...flags, '--out', 'nothing'], folder);
   expect({ status, stdout }).toEqual({ status: code, stdout: '' });
