@@ -41,21 +41,25 @@ void Part::read(size_t row, size_t from, size_t count, float* out) const {
     less(x.f32(row) + first + from, by, count, out);
 }
 
-Panels::Panels(const Part& part, ThreadPool& pool) : count_(part.x.rows), depth_(part.cols) {
+Panels::Panels(size_t count, size_t depth) : count_(count), depth_(depth) {
   data_ = Buffer<float>(panels() * depth_ * kPanel);
+  std::fill_n(data_.data(), data_.size(), 0.0F);
+}
+
+void Panels::put(size_t first, const Part& part, ThreadPool& pool) {
   constexpr size_t kTogether = 256;  // elements of a vector between two changes of the vector
-  pool.for_blocks(panels() * ((depth_ + kTogether - 1) / kTogether), 1, [&](unsigned, size_t task, size_t) {
-    const size_t panel = task % panels(), from = task / panels() * kTogether;
+  const size_t begin_panel = first / kPanel, end_panel = (first + part.x.rows + kPanel - 1) / kPanel;
+  const size_t wide = end_panel - begin_panel;
+  pool.for_blocks(wide * ((depth_ + kTogether - 1) / kTogether), 1, [&](unsigned, size_t task, size_t) {
+    const size_t panel = begin_panel + task % wide, from = task / wide * kTogether;
     const size_t count = std::min(kTogether, depth_ - from);
     float row[kTogether];
     float* const out = data_.data() + (panel * depth_ + from) * kPanel;
-    for (size_t t = 0; t < kPanel; ++t) {
-      const size_t vector = panel * kPanel + t;
-      if (vector < count_)
-        part.read(vector, from, count, row);
-      else
-        std::fill_n(row, count, 0.0F);
-      for (size_t j = 0; j < count; ++j) out[j * kPanel + t] = row[j];
+    const size_t begin = std::max(first, panel * kPanel), end = std::min(first + part.x.rows, (panel + 1) * kPanel);
+    for (size_t vector = begin; vector < end; ++vector) {
+      part.read(vector - first, from, count, row);
+      float* const column = out + (vector - panel * kPanel);
+      for (size_t j = 0; j < count; ++j) column[j * kPanel] = row[j];
     }
   });
 }
@@ -65,7 +69,7 @@ Coefficients::Coefficients(size_t count, size_t depth)
   std::fill_n(data_.data(), data_.size(), 0.0F);
 }
 
-void project(const Part& part, const Panels& vectors, bool lower, const Workers& workers, const Take& take) {
+void project(const Part& part, const Panels& vectors, size_t diagonal, const Workers& workers, const Take& take) {
   const size_t n = part.x.rows, d = part.cols, stride = vectors.panels() * kPanel;
   const size_t together = std::clamp(kSums / stride / kRows * kRows, kRows, kMostRows);
   constexpr size_t kStride = kDepth + kApart;
@@ -76,7 +80,7 @@ void project(const Part& part, const Panels& vectors, bool lower, const Workers&
     std::vector<float>& a = rows[thread];
     std::vector<double>& c = sums[thread];
     const size_t count = whole(end - begin, kRows);
-    const size_t panels = lower ? std::min(vectors.panels(), (end + kPanel - 1) / kPanel) : vectors.panels();
+    const size_t panels = std::min(vectors.panels(), (diagonal + end + kPanel - 1) / kPanel);
     a.assign(together * kStride, 0);
     c.assign(together * stride, 0);
     for (size_t from = 0; from < d; from += kDepth) {

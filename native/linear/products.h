@@ -31,8 +31,12 @@ struct Part {
 // Vectors side by side, as GemmKernel takes them.
 class Panels {
  public:
+  // Zeros.
+  Panels(size_t count, size_t depth);
   // The rows of `part`.
-  Panels(const Part& part, ThreadPool& pool);
+  Panels(const Part& part, ThreadPool& pool) : Panels(part.x.rows, part.cols) { put(0, part, pool); }
+  // The rows of `part` become vectors first, first + 1, ...
+  void put(size_t first, const Part& part, ThreadPool& pool);
 
   size_t count() const { return count_; }
   size_t depth() const { return depth_; }
@@ -73,12 +77,15 @@ struct Workers {
   const GemmKernel& kernel;
 };
 
-// Part [n, d] times vectors [m, d] transposed: [n, m]. Products are float32 sums of at most GemmKernel::kDepth terms,
-// added in float64; the same bits for any number of threads and any SIMD level. Where `lower`, the vectors are the rows
-// of the part, and elements beyond the diagonal may be missing. Throws Error ERR_CANCELLED.
-void project(const Part& part, const Panels& vectors, bool lower, const Workers& workers, const Take& take);
+constexpr size_t kAll = static_cast<size_t>(-1) / 2;
 
-// Coefficients [m, n] times part [n, d]: [m, d]; the rest as `project`.
+// Part [n, d] times vectors [m, d] transposed: [n, m]. Products are float32 sums of at most GemmKernel::kDepth terms,
+// added in float64; the same bits for any number of threads and any SIMD level. Of row i, columns beyond `diagonal` + i
+// may be missing. Throws Error ERR_CANCELLED.
+void project(const Part& part, const Panels& vectors, size_t diagonal, const Workers& workers, const Take& take);
+
+// Coefficients [m, n] times part [n, d]: [m, d]; where `lower`, what is above the diagonal may be missing. The rest as
+// `project`.
 void combine(const Coefficients& left, const Part& part, bool lower, const Workers& workers, const Take& take);
 
 }  // namespace coregain::linear
