@@ -24,7 +24,8 @@ export { type PresetName, presets } from './models/presets.js';
 
 // Reduce
 
-export type { LinearModel } from './reduce/pca.js';
+export type { LinearModel, PcaSummary } from './reduce/linearModel.js';
+export * as pca from './reduce/pca.js';
 export { project2d } from './reduce/projection.js';
 export { REDUCTIONS, type ReduceOptions, type ReduceResult, type Reduction, reduce } from './reduce/reduce.js';
 export * as umap from './reduce/umap.js';

@@ -18,6 +18,15 @@ export function integerFrom(min: number): (text: string) => number {
   };
 }
 
+/** Reads an amount of memory, in bytes: `500MB`, `2GB`, `1.5GiB`. */
+export function memoryOf(text: string): number {
+  const [, amount, unit] = /^([\d.]+)\s*([KMGT]i?B)$/i.exec(text.trim()) ?? [];
+  const bytes =
+    Number(amount) * (unit?.[1] === 'i' ? 1024 : 1000) ** (1 + 'KMGT'.indexOf(unit?.[0]?.toUpperCase() ?? ''));
+  if (!(bytes >= 1)) throw new InvalidArgumentError('It must be an amount like 500MB, 2GB or 1.5GiB.');
+  return Math.floor(bytes);
+}
+
 /** Reads a number in `min`..`max`. */
 export function numberIn(min: number, max: number): (text: string) => number {
   return (text) => {

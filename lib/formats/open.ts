@@ -24,16 +24,24 @@ export async function readEmbeddings(
 ): Promise<EmbeddingMatrix> {
   const file = await openEmbeddings(source);
   try {
-    const { rows, cols } = file;
-    const data = sharedFloats(file.dtype, rows * cols, file.path);
-    const rowsPerRead = Math.max(1, Math.floor(CHUNK_BYTES / (cols * data.BYTES_PER_ELEMENT)));
-    for (let row = 0; row < rows; row += rowsPerRead) {
-      options.signal?.throwIfAborted();
-      const count = Math.min(rowsPerRead, rows - row);
-      await file.read(row, count, data.subarray(row * cols, (row + count) * cols));
-    }
-    return { data, rows, cols };
+    return { data: await readAll(file, options), rows: file.rows, cols: file.cols };
   } finally {
     await file.close();
   }
+}
+
+/** All rows of an opened file; as `readEmbeddings`. */
+export async function readAll(
+  file: EmbeddingRows,
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<Float32Array | Float64Array> {
+  const { rows, cols } = file;
+  const data = sharedFloats(file.dtype, rows * cols, file.path);
+  const rowsPerRead = Math.max(1, Math.floor(CHUNK_BYTES / (cols * data.BYTES_PER_ELEMENT)));
+  for (let row = 0; row < rows; row += rowsPerRead) {
+    options.signal?.throwIfAborted();
+    const count = Math.min(rowsPerRead, rows - row);
+    await file.read(row, count, data.subarray(row * cols, (row + count) * cols));
+  }
+  return data;
 }

@@ -8,7 +8,8 @@
 namespace coregain::reduce {
 namespace {
 
-constexpr size_t kColumns = 512;  // of a thread: their sums stay in the first cache
+constexpr double kMostSquares = 1e34;  // of a column: its float32 products stay finite
+constexpr size_t kColumns = 512;       // of a thread: their sums stay in the first cache
 
 template <typename T>
 void add_row(const T* x, const double* shift, size_t count, double* sum, double* squares) {
@@ -37,7 +38,7 @@ void Moments::add(const Matrix& block, ThreadPool& pool, const Control& control)
   pool.for_blocks(cols, kColumns, [&](unsigned, size_t begin, size_t end) {
     control.check();
     const size_t count = end - begin;
-    if (first) {
+    if (first && !about_zero_) {
       for (size_t i = 0; i < block.rows; ++i) {
         if (block.is_double)
           sum_row(block.f64(i) + begin, count, &shift_[begin]);
@@ -54,15 +55,17 @@ void Moments::add(const Matrix& block, ThreadPool& pool, const Control& control)
     }
   });
   for (size_t j = 0; j < cols; ++j) {
-    if (std::isfinite(squares_[j])) continue;
+    if (squares_[j] < kMostSquares) continue;
     for (size_t i = 0; i < block.rows; ++i)
       for (size_t c = 0; c < cols; ++c)
         if (!std::isfinite(element(block, i, c)))
-          throw Error("ERR_NOT_FINITE", "a value is not finite", static_cast<int64_t>(rows_ + i));
+          throw Error("ERR_NOT_FINITE", "The embedding matrix has a value that is not finite.",
+                      static_cast<int64_t>(i));
     size_t largest = 0;
     for (size_t i = 1; i < block.rows; ++i)
       if (std::fabs(element(block, i, j)) > std::fabs(element(block, largest, j))) largest = i;
-    throw Error("ERR_RANGE", "squares overflow", static_cast<int64_t>(rows_ + largest));
+    throw Error("ERR_PCA_OVERFLOW", "The embedding matrix has values whose squares overflow. Scale it down first.",
+                static_cast<int64_t>(largest));
   }
   rows_ += block.rows;
 }

@@ -34,9 +34,7 @@ void transform(const Matrix& rows, const double* mean, const float* vectors, siz
                   });
   const auto at = std::find(bad.begin(), bad.end(), 1);
   if (at != bad.end())
-    throw Error("ERR_RANGE",
-                "The embedding matrix has values that leave float32 in row " + std::to_string(at - bad.begin()) +
-                    " (counted from 0). Scale it down first.",
+    throw Error("ERR_PCA_OVERFLOW", "The embedding matrix has values whose squares overflow. Scale it down first.",
                 at - bad.begin());
 }
 

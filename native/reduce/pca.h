@@ -27,6 +27,7 @@ struct PcaTask {
   size_t cols = 0;
   size_t dims = 0;
   uint64_t seed = 0;
+  bool about_zero = false;   // the mean is taken to be 0
   bool components = true;    // otherwise Gram leaves them out
   bool scores = true;        // otherwise Krylov forgets what they are made of, [N, a few times dims]
   size_t block_columns = 0;  // of Krylov: columns that a pass adds
@@ -54,7 +55,7 @@ class PcaFit {
   virtual size_t first_row() const = 0;
   // Rows first.. of the matrix, in their order, to the last one. Throws Error ERR_NOT_FINITE or ERR_RANGE with the row
   // (of the block), ERR_CANCELLED.
-  virtual void feed(const Matrix& block, size_t first, const Control& control) = 0;
+  virtual void feed(const Matrix& block, size_t first, Control& control) = 0;
   // After the last row. Throws ERR_PCA_NO_VARIANCE where all rows are equal, ERR_CANCELLED.
   virtual void end_pass(const Control& control) = 0;
   // After the last pass.
@@ -73,7 +74,7 @@ class PcaFit {
 };
 
 // Rows [n, d] less the mean, times `vectors` [k, d] transposed, each column times its `scale` (null = 1): [n, k], to
-// `out`. Throws Error ERR_NOT_FINITE or ERR_RANGE with the row, ERR_CANCELLED.
+// `out`. Throws Error ERR_PCA_OVERFLOW with the row, ERR_CANCELLED.
 void transform(const Matrix& rows, const double* mean, const float* vectors, size_t k, const double* scale, void* out,
                bool is_double, unsigned threads, const std::string& simd, const Control& control);
 

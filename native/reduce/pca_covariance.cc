@@ -14,13 +14,13 @@ constexpr size_t kRows = 8 * GemmKernel::kDepth;  // that are transposed at a ti
 
 class CovarianceFit : public PcaFit {
  public:
-  explicit CovarianceFit(const PcaTask& t) : PcaFit(t), moments_(t.cols), scatter_(t.cols * t.cols) {
+  explicit CovarianceFit(const PcaTask& t) : PcaFit(t), moments_(t.cols, t.about_zero), scatter_(t.cols * t.cols) {
     std::fill_n(scatter_.data(), scatter_.size(), 0.0);
   }
 
   size_t first_row() const override { return done_ ? task.rows : 0; }
 
-  void feed(const Matrix& block, size_t, const Control& control) override {
+  void feed(const Matrix& block, size_t, Control& control) override {
     moments_.add(block, pool_, control);
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
     const size_t d = task.cols;
@@ -36,6 +36,7 @@ class CovarianceFit : public PcaFit {
                         for (size_t i = 0; i < height; ++i)
                           for (size_t j = 0; j < width; ++j) scatter_[(row + i) * d + col + j] += sums[i * stride + j];
                       });
+      control.done(from + count);
     }
   }
 
@@ -87,7 +88,9 @@ std::unique_ptr<PcaFit> covariance_fit(const PcaTask& task) {
 }
 
 size_t describe(const std::vector<double>& values, double scatter, size_t rows, size_t dims, Components& out) {
-  if (!(scatter > 0) || values.empty() || !(values[0] > 0))
+  if (scatter > 0 && !values.empty() && !(values[0] > 0))
+    throw Error("ERR_PCA_OVERFLOW", "The embedding matrix has values whose squares vanish. Scale it up first.");
+  if (!(scatter > 0) || values.empty())
     throw Error("ERR_PCA_NO_VARIANCE", "All rows of the embedding matrix are equal: there is nothing to reduce.");
   const double noise = values[0] * kNoise;
   size_t rank = 0;

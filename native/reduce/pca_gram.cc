@@ -16,7 +16,7 @@ constexpr size_t kColumns = 4096;  // of which products are added at a time
 // sqrt(s) is the component.
 class GramFit : public PcaFit {
  public:
-  explicit GramFit(const PcaTask& t) : PcaFit(t), moments_(t.cols), gram_(t.rows * t.rows) {
+  explicit GramFit(const PcaTask& t) : PcaFit(t), moments_(t.cols, t.about_zero), gram_(t.rows * t.rows) {
     std::fill_n(gram_.data(), gram_.size(), 0.0);
     resident_ = std::clamp(task.resident_rows, size_t{1}, task.rows);
   }
@@ -25,7 +25,7 @@ class GramFit : public PcaFit {
     return stage_ == Stage::kGram ? begin_ : stage_ == Stage::kComponents ? 0 : task.rows;
   }
 
-  void feed(const Matrix& block, size_t first, const Control& control) override {
+  void feed(const Matrix& block, size_t first, Control& control) override {
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
     if (stage_ == Stage::kComponents) {
       combine(block, first, workers);
@@ -34,13 +34,13 @@ class GramFit : public PcaFit {
     if (begin_ == 0) moments_.add(block, pool_, control);
     const size_t end = std::min(begin_ + resident_, task.rows);
     if (first == begin_ && first + block.rows >= end && end == task.rows) {
-      compare(block, first, first, end, nullptr, workers);  // all that there is: nothing needs to be kept
+      compare(block, first, first, end, nullptr, workers, control);  // all that there is: nothing needs to be kept
       return;
     }
     if (kept_.empty())
       for (size_t from = 0; from < task.cols; from += kColumns)
         kept_.emplace_back(end - begin_, std::min(kColumns, task.cols - from));
-    compare(block, first, begin_, end, &kept_, workers);
+    compare(block, first, begin_, end, &kept_, workers, control);
   }
 
   void end_pass(const Control& control) override {
@@ -80,7 +80,7 @@ class GramFit : public PcaFit {
   // Products of the rows of a block with rows [from, to) that are not behind them. Without `kept` these are the block's
   // own.
   void compare(const Matrix& block, size_t first, size_t from, size_t to, std::vector<linear::Panels>* kept,
-               const linear::Workers& workers) {
+               const linear::Workers& workers, Control& control) {
     const size_t n = task.rows;
     for (size_t col = 0, part_index = 0; col < task.cols; col += kColumns, ++part_index) {
       const linear::Part part(block, moments_.shift().data(), col, std::min(kColumns, task.cols - col));
@@ -102,6 +102,7 @@ class GramFit : public PcaFit {
                             out[j] += sums[i * stride + j];
                         }
                       });
+      control.done(block.rows * (col + part.cols) / task.cols);
     }
   }
 
@@ -117,6 +118,7 @@ class GramFit : public PcaFit {
       }
       mean[i] += gram_[i * n + i];
     }
+    if (task.about_zero) std::fill(mean.begin(), mean.end(), 0.0);
     double all = 0;
     for (double& m : mean) {
       m /= static_cast<double>(n);
@@ -124,7 +126,8 @@ class GramFit : public PcaFit {
     }
     for (size_t i = 0; i < n; ++i)
       for (size_t j = 0; j < n; ++j) gram_[i * n + j] += all - mean[i] - mean[j];
-    linear::Eigen e = linear::eigen(gram_, n, std::min(task.dims, n - 1), pool_, control, doubles_kernel(task.simd));
+    linear::Eigen e = linear::eigen(gram_, n, std::min(task.dims, task.about_zero ? n : n - 1), pool_, control,
+                                    doubles_kernel(task.simd));
     gram_ = {};
     const size_t k = describe(e.values, moments_.scatter(), n, task.dims, found_);
     found_.mean = moments_.mean();

@@ -149,7 +149,7 @@ struct Fitted {
 };
 
 Fitted fit(const Matrix& x, reduce::PcaTask task, size_t block) {
-  const Control control;
+  Control control;
   task.rows = x.rows;
   task.cols = x.cols;
   const std::unique_ptr<reduce::PcaFit> pca = reduce::PcaFit::make(task);
