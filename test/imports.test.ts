@@ -41,6 +41,7 @@ const BASE = new Set([
   'matrix.ts',
   'native.ts',
   'progress.ts',
+  'steps.ts',
   'version.ts',
 ]);
 
