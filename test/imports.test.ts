@@ -33,11 +33,13 @@ const PLACES = [
   'cli',
 ];
 const BASE = new Set([
+  'alone.ts',
   'check.ts',
   'configFile.ts',
   'errors.ts',
   'files.ts',
   'idList.ts',
+  'lock.ts',
   'matrix.ts',
   'native.ts',
   'progress.ts',

@@ -2,12 +2,12 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { alone, LOOK_AGAIN_MS } from '../alone.js';
 import type { Dataset } from '../data/dataset.js';
 import { openEncoderWeights } from '../models/openEncoder.js';
 import type { JobOptions } from '../progress.js';
 import { readSafetensors } from '../weights/safetensors.js';
 import { isAdapterLayer, type WeightReader } from './adapterFeatures.js';
-import { alone, LOOK_AGAIN_MS } from './alone.js';
 import { rememberCells } from './cellIndex.js';
 import type { ValidationImages } from './compare.js';
 import type { ExperimentConfig } from './config.js';
