@@ -11,7 +11,7 @@ import { type EncoderOptions, openEncoderWeights } from '../models/openEncoder.j
 import type { JobOptions } from '../progress.js';
 import type { Augmentation } from '../train/augment.js';
 import type { CurvePoint } from '../train/curve.js';
-import { openImages } from '../train/images.js';
+import { checkModalities, openImages } from '../train/images.js';
 import { openLoader } from '../train/loader.js';
 import { exportOnnx, saveWeights } from '../train/saveModel.js';
 import { train } from '../train/train.js';
@@ -76,7 +76,6 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     throw outOfRange(foreign, `left out where the objective is ${objective}`, options[foreign]);
   }
   const job = { signal, onProgress };
-  await makeOutFolder(out);
   const source = await openEncoderWeights(options.encoder);
   const open: { close(): Promise<void> }[] = [source];
   const opened = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {
@@ -87,9 +86,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   try {
     const { config } = source;
     const masked = objective === 'masked' ? maskedPretraining(config, options.visible, seed) : undefined;
-    const cache = join(out, 'cache');
     const known = await opened(openDataset(data, { split: 'train' }));
     const unseen = await opened(openDataset(data, { split: 'val' }));
+    for (const dataset of [known, unseen]) checkModalities(dataset, config, objective === 'depth');
+    await makeOutFolder(out);
+    const cache = join(out, 'cache');
     const common = { cache, depth: objective === 'depth', ...job };
     const images = await opened(openImages(known, config, { ...common, augmentation: options.augmentation, seed }));
     const held = await opened(openImages(unseen, config, common));
