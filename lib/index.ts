@@ -65,6 +65,7 @@ export { type PretrainOptions, type PretrainResult, pretrain } from './pretrain/
 
 // Diagnose
 
+export { type DatasetDiagnosis, type DiagnoseDatasetOptions, diagnose } from './diagnose/dataset.js';
 export {
   type Consistency,
   consistency,

@@ -70,7 +70,8 @@ export interface EncoderFlags {
   split?: string;
 }
 
-export function encoderOptions(command: Command): Command {
+/** @param cache in words, the folder of the cache where none is given. */
+export function encoderOptions(command: Command, cache = 'cache in the output folder'): Command {
   return command
     .option('--split <name>', 'take this split of the data set, or `all` (default: train)')
     .addOption(choice('--preset <name>', 'shape of the encoder (default: tiny)', Object.keys(presets)))
@@ -84,7 +85,7 @@ export function encoderOptions(command: Command): Command {
     .option('--layer <block>', 'block whose tokens are taken, from 0 (default: the last)', integerFrom(0))
     .addOption(choice('--aggregation <how>', 'tokens -> one vector (default: concat-modalities)', AGGREGATIONS))
     .option('--batch <count>', 'samples per run of the encoder (default: 8)', integerFrom(1))
-    .option('--cache <folder>', 'embedding cache (default: cache in the output folder)');
+    .option('--cache <folder>', `embedding cache (default: ${cache})`);
 }
 
 /** What `selectOptions` adds. */
