@@ -60,6 +60,7 @@ export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from 
 
 // Train
 
+export { REBUILT, type Rebuilt } from './models/spatialDecoder.js';
 export { PRETRAIN_OBJECTIVES, type PretrainObjective } from './pretrain/objectives.js';
 export { type PretrainOptions, type PretrainResult, pretrain } from './pretrain/pretrain.js';
 

@@ -105,7 +105,7 @@ export function checkModalities(dataset: Dataset, config: MultimaeConfig, depth:
     if (dataset.modalities.includes(modality)) continue;
     const cure =
       modality === 'depth'
-        ? 'Add depth maps (a `depth` path in manifest.jsonl, or a depth/ folder), or train a classifier instead.'
+        ? 'Add depth maps (a `depth` path in manifest.jsonl, or a depth/ folder), or train on something else.'
         : `Choose modalities among ${dataset.modalities.join(', ')}, or add the missing files.`;
     throw new DataError(
       'ERR_MODALITY_MISSING',
