@@ -1,7 +1,7 @@
 /** The second half of a selection: bins -> coreset, by a seeded uniform draw. */
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
 import { atOnce, STEP, type Steps } from '../steps.js';
-import { quotas, type Share } from './quotas.js';
+import { quotasInSteps, type Share } from './quotas.js';
 import { below, stream } from './random.js';
 import type { Partition, Selection } from './types.js';
 
@@ -142,10 +142,12 @@ export function* drawInSteps(partition: Partition, options: DrawOptions): Steps<
   const equal = options.quota === 'equal';
   const given = equal ? shares.map((share) => ({ ...share, size: 1 })) : shares;
   let start = 0;
-  for (const [bin, quota] of quotas(budgetCount - outside.length, given).entries()) {
+  const parts = yield* quotasInSteps(budgetCount - outside.length, given);
+  for (const [bin, quota] of parts.entries()) {
     const { size, low } = shares[bin]!;
     yield* drawFrom(order.slice(start, start + size), quota - low, marks, seed, bin);
     start += size;
+    if (bin % 64 === 63) yield;
   }
 
   const rows = new Int32Array(budgetCount);
