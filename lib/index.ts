@@ -61,11 +61,13 @@ export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from 
 
 // Train
 
+export { REBUILT, type Rebuilt } from './models/spatialDecoder.js';
 export { PRETRAIN_OBJECTIVES, type PretrainObjective } from './pretrain/objectives.js';
 export { type PretrainOptions, type PretrainResult, pretrain } from './pretrain/pretrain.js';
 
 // Diagnose
 
+export { type DatasetDiagnosis, type DiagnoseDatasetOptions, diagnose } from './diagnose/dataset.js';
 export {
   type Consistency,
   consistency,

@@ -1,14 +1,21 @@
 import type { Command } from 'commander';
+import { checkConfig, type RunConfigInput } from '../config.js';
+import { openConfiguredData, openConfiguredEncoder } from '../configured.js';
+import { diagnose } from '../diagnose/dataset.js';
 import { type Consistency, consistency, type Redundancy, redundancy } from '../diagnose/diagnose.js';
+import { ConfigError } from '../errors.js';
 import { writeFileAtomically } from '../files.js';
 import { readEmbeddings } from '../formats/open.js';
+import type { JobOptions } from '../progress.js';
 import { formatCount, formatValue } from '../report/numbers.js';
-import { addCommand } from './command.js';
-import { integerFrom, threadsOption } from './options.js';
+import { addCommand, type Outcome } from './command.js';
+import { withFlags } from './configFlags.js';
+import { type EncoderFlags, encoderOptions, integerFrom, threadsOption } from './options.js';
 
-interface Flags {
-  embeddings: string;
+interface Flags extends EncoderFlags {
+  embeddings?: string;
   other?: string;
+  data?: string;
   seed?: number;
   threads?: number;
   out?: string;
@@ -17,39 +24,121 @@ interface Flags {
 export function addDiagnose(program: Command): void {
   const command = addCommand<Flags>(program, {
     name: 'diagnose',
-    needs: ['embeddings'],
-    summary: 'redundancy of embeddings, and agreement with those of another modality',
+    summary: 'redundancy of a data set or of embeddings, and agreement of two modalities',
     examples: [
+      'coregain diagnose --data clevr --preset base --weights multimae-b.pth',
       'coregain diagnose --embeddings embeddings.npy',
       'coregain diagnose --embeddings rgb.npy --other semseg.npy --out diagnose.json',
     ],
-    resumes: false,
-    async action({ embeddings, other, seed, threads, out }, job) {
-      const options = { seed, threads, ...job };
-      const x = await readEmbeddings(embeddings, job);
-      const found = {
-        redundancy: await redundancy(x, options),
-        ...(other !== undefined && { consistency: await consistency(x, await readEmbeddings(other, job), options) }),
-      };
-      if (out !== undefined) await writeFileAtomically(out, `${JSON.stringify(found, null, 1)}\n`);
-      return {
-        json: found,
-        lines: [
-          ...describeRedundancy(found.redundancy),
-          ...(found.consistency ? describeConsistency(found.consistency) : []),
-        ],
-      };
-    },
+    resumes: true,
+    action: diagnoseEither,
   })
-    .option('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
-    .option('--other <file>', 'another modality of the same rows, [N, e]')
+    .option('--data <path>', 'data set to embed: a folder, or an NYU-Depth-v2 .mat file')
+    .option('--embeddings <file>', 'instead of --data: float32 or float64 [N, d], .npy in C order')
+    .option('--other <file>', 'with --embeddings: another modality of the same rows, [N, e]')
     .option(
       '--seed <number>',
       'of the rows that are compared where there are more than 2,000 (default: 0)',
       integerFrom(0),
     )
     .option('--out <file>', '.json file to write');
+  encoderOptions(command, 'coregain-out/cache');
   threadsOption(command);
+}
+
+/** Flags that say how a data set is embedded. */
+const OF_DATA = [
+  'split',
+  'preset',
+  'weights',
+  'model',
+  'device',
+  'modalities',
+  'layer',
+  'aggregation',
+  'batch',
+  'cache',
+] as const;
+
+async function diagnoseEither(flags: Flags, job: JobOptions): Promise<Outcome> {
+  const { data, embeddings, out } = flags;
+  if (data === undefined && embeddings === undefined) {
+    throw new ConfigError(
+      'ERR_FLAG_MISSING',
+      '`diagnose` needs `--data` or `--embeddings`. See coregain diagnose --help.',
+    );
+  }
+  if (data !== undefined && embeddings !== undefined) {
+    throw new ConfigError(
+      'ERR_FLAG_CONFLICT',
+      '`--data` and `--embeddings` exclude each other. Leave one of them out.',
+    );
+  }
+  const [given, unused] =
+    data === undefined ? (['data', OF_DATA] as const) : (['embeddings', ['other'] as const] as const);
+  const stray = unused.find((name) => flags[name] !== undefined);
+  if (stray) {
+    throw new ConfigError(
+      'ERR_FLAG_UNUSED',
+      `\`--${stray}\` goes with \`--${given}\`. Add that instead, or leave it out.`,
+    );
+  }
+  const { json, lines, ...found } = await (data === undefined ? ofEmbeddings(flags, job) : ofDataset(flags, job));
+  const result = { ...found, ...json };
+  if (out !== undefined) await writeFileAtomically(out, `${JSON.stringify(result, null, 1)}\n`);
+  return {
+    json: result,
+    lines: [
+      ...describeRedundancy(found.redundancy),
+      ...(found.consistency ? describeConsistency(found.consistency) : []),
+      ...lines,
+    ],
+  };
+}
+
+/** What was found, and what there is to say of how. */
+interface Found {
+  readonly redundancy: Redundancy;
+  readonly consistency?: Consistency;
+  readonly json: object;
+  readonly lines: readonly string[];
+}
+
+async function ofEmbeddings({ embeddings, other, seed, threads }: Flags, job: JobOptions): Promise<Found> {
+  const options = { seed, threads, ...job };
+  const x = await readEmbeddings(embeddings!, job);
+  return {
+    redundancy: await redundancy(x, options),
+    ...(other !== undefined && { consistency: await consistency(x, await readEmbeddings(other, job), options) }),
+    json: {},
+    lines: [],
+  };
+}
+
+async function ofDataset({ seed, threads, out: _, ...flags }: Flags, job: JobOptions): Promise<Found> {
+  const config = checkConfig((await withFlags({}, { ...flags, threads })) as RunConfigInput);
+  const dataset = await openConfiguredData(config.data.path!, config.data.split);
+  try {
+    const encoder = await openConfiguredEncoder(config);
+    try {
+      const { aggregation, layer, batch, cache } = config.embed;
+      const options = { aggregation, layer, batch, cache: cache!, seed, threads, ...job };
+      const { encoded, ...found } = await diagnose(dataset, encoder, options);
+      const { origin, provider } = encoder;
+      return {
+        ...found,
+        json: { split: config.data.split, encoder: origin, provider, encoded },
+        lines: [
+          `${formatCount(encoded)} samples encoded, the others from the cache; split ${config.data.split}`,
+          `  weights: ${origin}`,
+        ],
+      };
+    } finally {
+      await encoder.close();
+    }
+  } finally {
+    await dataset.close();
+  }
 }
 
 function describeRedundancy({

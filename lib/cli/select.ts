@@ -13,7 +13,7 @@ import { readSamples, rowsOfIds, type SelectedSample } from '../select/samples.j
 import { selectFrom } from '../select/select.js';
 import { addCommand, type Outcome } from './command.js';
 import { idsOf } from './configFlags.js';
-import { type SelectFlags, selectOptions, threadsOption } from './options.js';
+import { checkStrategyFlags, type SelectFlags, selectOptions, threadsOption } from './options.js';
 import { binCounts, describeFiles, describeSelection } from './summary.js';
 
 interface Flags extends SelectFlags {
@@ -53,7 +53,8 @@ export function addSelect(program: Command): void {
 
 async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { embeddings, out, bins = 10, budget = 0.2, gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
-  const { engine = 'auto', strategy = 'bins', clusters } = flags;
+  const { engine = 'auto', strategy = 'bins', clusters, fraction } = flags;
+  checkStrategyFlags(flags, strategy);
   const ids = { include: await given(flags.include), exclude: await given(flags.exclude) };
   const path = (file: string | undefined) => file && resolve(file);
   const config = {
@@ -62,6 +63,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
     data: path(flags.data),
     strategy,
     clusters,
+    fraction,
     groups: path(flags.groups),
     ...(strategy === 'bins' && { bins, gain, remainder, engine }),
     ...{ budget, seed, ...ids },
@@ -74,7 +76,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { rows } = matrix;
   const samples = flags.samples === undefined ? undefined : await readSamples(flags.samples, rows, job.signal);
   const options = {
-    ...{ strategy, clusters, bins, budget, gain, seed, remainder, engine, threads: config.threads },
+    ...{ strategy, clusters, fraction, bins, budget, gain, seed, remainder, engine, threads: config.threads },
     groups: flags.groups === undefined ? undefined : await readLabels(flags.groups, rows),
     include: rowsOfIds(ids.include, samples, rows, 'include'),
     exclude: rowsOfIds(ids.exclude, samples, rows, 'exclude'),
