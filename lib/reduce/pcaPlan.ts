@@ -78,7 +78,7 @@ export function planPca(shape: PcaShape, source: string): PcaPlan {
     const least = Math.min(...plans.map(({ plan }) => plan.bytes));
     throw new DataError(
       'ERR_OUT_OF_MEMORY',
-      `PCA of ${source} (${rows} rows of ${cols} features) to ${shape.dims} dimensions needs about ${gigabytes(least)} of memory, and ${gigabytes(memory)} are allowed. ` +
+      `PCA of ${source} (${rows} rows of ${cols} features) to ${shape.dims} dimensions needs about ${amount(least)} of memory, and ${amount(memory)} are allowed. ` +
         'Allow more (memory), ask for fewer dimensions, or use fewer features (aggregation mean).',
     );
   }
@@ -145,6 +145,6 @@ function finish(shape: PcaShape, method: PcaMethod, needed: number): PcaPlan {
   return { method, whole, blockRows, blockColumns: 0, residentRows: rows, scores: true, bytes };
 }
 
-function gigabytes(bytes: number): string {
-  return `${(bytes / 2 ** 30).toFixed(bytes < 2 ** 30 ? 2 : 1)} GiB`;
+function amount(bytes: number): string {
+  return bytes < 2 ** 30 ? `${Math.ceil(bytes / 2 ** 20)} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }

@@ -40,7 +40,7 @@ test('where no method fits: what is needed, what is allowed, and the cure', () =
     expect.objectContaining({
       code: 'ERR_OUT_OF_MEMORY',
       message: expect.stringMatching(
-        /X\.npy .*301824 features.*needs about .* GiB .*0\.93 GiB are allowed.*aggregation mean/,
+        /X\.npy .*301824 features.*needs about .* GiB .*954 MiB are allowed.*aggregation mean/,
       ),
     }),
   );
