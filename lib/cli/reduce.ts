@@ -2,24 +2,32 @@ import { type Command, Option } from 'commander';
 import { chooseDimensions, type Dimensions } from '../diagnose/dimensions.js';
 import { ConfigError } from '../errors.js';
 import { writeNpy } from '../formats/npy.js';
-import { readEmbeddings } from '../formats/open.js';
-import type { LinearModel } from '../reduce/pca.js';
+import { notesOf, readEmbeddings } from '../formats/open.js';
+import type { EmbeddingMatrix } from '../matrix.js';
+import type { JobOptions } from '../progress.js';
+import type { PcaSummary } from '../reduce/linearModel.js';
+import * as pca from '../reduce/pca.js';
 import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
 import type { UmapModel } from '../reduce/umap.js';
 import { formatCount, formatSeconds, formatShare } from '../report/numbers.js';
-import { addCommand } from './command.js';
+import { addCommand, type Outcome } from './command.js';
 import {
   type EmbeddingFlags,
   embeddingFile,
   embeddingOptions,
   integerFrom,
+  memoryOf,
   numberIn,
   threadsOption,
 } from './options.js';
 
 interface Flags extends EmbeddingFlags {
-  method: Exclude<Reduction, 'none'>;
-  dims: number | 'auto';
+  method?: Exclude<Reduction, 'none'>;
+  dims?: number | 'auto';
+  whiten?: true;
+  memory?: number;
+  saveModel?: string;
+  model?: string;
   neighbours?: number;
   minDist?: number;
   epochs?: number;
@@ -28,6 +36,8 @@ interface Flags extends EmbeddingFlags {
   out: string;
 }
 
+const DIMS = 64;
+
 export function addReduce(program: Command): void {
   const command = addCommand<Flags>(program, {
     name: 'reduce',
@@ -35,53 +45,89 @@ export function addReduce(program: Command): void {
     summary: 'embeddings -> fewer dimensions, by PCA or UMAP',
     examples: [
       'coregain reduce --embeddings embeddings.npy --dims 64 --out reduced.npy',
+      'coregain reduce --embeddings train.npy --dims 512 --memory 2GB --save-model pca.safetensors --out reduced.npy',
+      'coregain reduce --embeddings new.npy --model pca.safetensors --out reduced-new.npy',
       'coregain reduce --embeddings embeddings.npy --method umap --dims 2 --neighbours 30 --out layout.npy',
     ],
     resumes: false,
-    async action({ embeddings: path, name, cols, dtype, out, ...options }, job) {
-      checkMethod(options);
-      const embeddings = embeddingFile({ embeddings: path, name, cols, dtype });
-      const choice =
-        options.dims === 'auto' ? await chooseDimensions(await readEmbeddings(embeddings, job), job) : undefined;
-      const dims = choice?.chosen ?? (options.dims as number);
-      const { matrix, model, layout, notes, seconds } = await reduce(embeddings, { ...options, dims, ...job });
-      await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
-      const { facts, line } = model ? pcaFacts(model) : umapFacts(layout!);
-      return {
-        json: {
-          path: out,
-          method: options.method,
-          rows: matrix.rows,
-          cols: matrix.cols,
-          ...facts,
-          ...(choice && { choice }),
-          notes,
-          seconds,
-        },
-        lines: [
-          `${formatCount(matrix.rows)} rows of ${formatCount(matrix.cols)} features in ${out}`,
-          `  ${line}, ${formatSeconds(seconds)}`,
-          ...(choice ? [`  ${why(choice)}`] : []),
-          ...notes.map((note) => `  note: ${note}`),
-        ],
-      };
-    },
+    action: reduceEmbeddings,
   });
   embeddingOptions(command)
     .addOption(
-      new Option('--method <name>', 'reduction').choices(REDUCTIONS.filter((name) => name !== 'none')).default('pca'),
+      new Option('--method <name>', 'reduction (default: pca)').choices(REDUCTIONS.filter((name) => name !== 'none')),
     )
     .option(
       '--dims <count>',
-      'dimensions that are kept, or auto (of pca): as many as predict held-back rows',
+      `dimensions that are kept, or auto (of pca): as many as predict held-back rows (default: ${DIMS})`,
       dimsOf,
-      64,
     )
+    .option('--whiten', 'of pca: divide each dimension by its standard deviation')
+    .option(
+      '--memory <amount>',
+      'of pca: what it may use, e.g. 2GB; what does not fit is streamed (default: 4GiB)',
+      memoryOf,
+    )
+    .option('--save-model <file>', 'of pca: write the fitted model, .safetensors')
+    .option('--model <file>', 'of pca: apply a saved model to these embeddings instead of fitting one')
     .option('--neighbours <count>', 'of umap: points that a neighbourhood has (default: 15)', integerFrom(2))
     .option('--min-dist <distance>', 'of umap: how near points may lie, 0..1 (default: 0.1)', numberIn(0, 1))
     .option('--epochs <count>', 'of umap: rounds (default: 500, above 10,000 rows 200)', integerFrom(1))
-    .option('--seed <number>', 'of umap (default: 0)', integerFrom(0));
+    .option('--seed <number>', 'of umap, and of pca where it is randomized (default: 0)', integerFrom(0));
   threadsOption(command).option('--out <file>', '.npy file to write');
+}
+
+async function reduceEmbeddings(flags: Flags, job: JobOptions): Promise<Outcome> {
+  checkFlags(flags);
+  const { embeddings: path, name, cols, dtype, out, saveModel, model: saved, ...options } = flags;
+  const embeddings = embeddingFile({ embeddings: path, name, cols, dtype });
+  if (saved !== undefined) {
+    const start = performance.now();
+    const matrix = await pca.transform(await pca.load(saved), embeddings, { ...job, threads: flags.threads });
+    const notes = await notesOf(embeddings);
+    const seconds = (performance.now() - start) / 1000;
+    await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
+    return {
+      json: { path: out, method: 'pca', model: saved, rows: matrix.rows, cols: matrix.cols, notes, seconds },
+      lines: [
+        wrote(matrix, out),
+        `  by the model ${saved}, ${formatSeconds(seconds)}`,
+        ...notes.map((note) => `  note: ${note}`),
+      ],
+    };
+  }
+  const method = options.method ?? 'pca';
+  const choice =
+    options.dims === 'auto' ? await chooseDimensions(await readEmbeddings(embeddings, job), job) : undefined;
+  const dims = choice?.chosen ?? (options.dims as number | undefined) ?? DIMS;
+  const result = await reduce(embeddings, { ...options, method, dims, model: saveModel !== undefined, ...job });
+  const { matrix, layout, notes, seconds } = result;
+  if (saveModel !== undefined) await pca.save(saveModel, result.model!);
+  await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
+  const { facts, line } = result.pca ? pcaFacts(result.pca) : umapFacts(layout!);
+  return {
+    json: {
+      path: out,
+      method,
+      rows: matrix.rows,
+      cols: matrix.cols,
+      ...facts,
+      ...(saveModel !== undefined && { model: saveModel }),
+      ...(choice && { choice }),
+      notes,
+      seconds,
+    },
+    lines: [
+      wrote(matrix, out),
+      `  ${line}, ${formatSeconds(seconds)}`,
+      ...(choice ? [`  ${why(choice)}`] : []),
+      ...(saveModel === undefined ? [] : [`  model in ${saveModel}`]),
+      ...notes.map((note) => `  note: ${note}`),
+    ],
+  };
+}
+
+function wrote({ rows, cols }: EmbeddingMatrix, out: string): string {
+  return `${formatCount(rows)} rows of ${formatCount(cols)} features in ${out}`;
 }
 
 function dimsOf(text: string): number | 'auto' {
@@ -93,25 +139,37 @@ function why({ chosen, rank, explains }: Dimensions): string {
   return `${chosen} dimensions predict held-back rows as well as any number; variance explained: ${shares.join(', ')}; rank ${rank}`;
 }
 
-function checkMethod({ method, ...options }: Omit<Flags, keyof EmbeddingFlags | 'out'>): void {
+/** A flag that does nothing is a mistake of whoever gave it. */
+function checkFlags(flags: Flags): void {
+  const { method = 'pca', neighbours, minDist, epochs, whiten, memory, saveModel, dims, model } = flags;
+  const given = (options: Record<string, unknown>) =>
+    Object.entries(options).find(([, value]) => value !== undefined)?.[0];
+  const unused = (flag: string | undefined, of: string, cure: string) => {
+    if (flag) throw new ConfigError('ERR_FLAG_UNUSED', `\`--${flag}\` is of ${of}. ${cure}`);
+  };
+  const ofPca = { whiten, memory, 'save-model': saveModel, model };
   if (method === 'umap') {
-    if (options.dims !== 'auto') return;
-    throw new ConfigError('ERR_FLAG_UNUSED', '`--dims auto` is of pca. Give umap a number of dimensions.');
+    if (dims === 'auto') {
+      throw new ConfigError('ERR_FLAG_UNUSED', '`--dims auto` is of pca. Give umap a number of dimensions.');
+    }
+    unused(given(ofPca), 'pca', 'Leave it out, or leave out `--method umap`.');
+    return;
   }
-  const { neighbours, minDist, epochs, seed } = options;
-  const given = Object.entries({ neighbours, 'min-dist': minDist, epochs, seed }).find(
-    ([, value]) => value !== undefined,
+  unused(given({ neighbours, 'min-dist': minDist, epochs }), 'umap', 'Add `--method umap`, or leave it out.');
+  if (model === undefined) return;
+  unused(
+    given({ dims, whiten, memory, 'save-model': saveModel, seed: flags.seed }),
+    'a fit',
+    'Leave it out, or leave out `--model`.',
   );
-  if (given) {
-    throw new ConfigError('ERR_FLAG_UNUSED', `\`--${given[0]}\` is of umap. Add \`--method umap\`, or leave it out.`);
-  }
 }
 
-function pcaFacts({ variance, totalVariance, rank }: LinearModel) {
+function pcaFacts({ variance, totalVariance, rank, method, passes }: PcaSummary) {
   const kept = variance.reduce((sum, value) => sum + value, 0);
+  const how = { small: 'exact', covariance: 'exact', gram: 'exact', krylov: `randomized, ${passes} passes` }[method];
   return {
-    facts: { explained: kept / totalVariance, rank },
-    line: `${formatShare(kept, totalVariance)} of the variance`,
+    facts: { explained: kept / totalVariance, rank, algorithm: method, passes },
+    line: `${formatShare(kept, totalVariance)} of the variance (${how})`,
   };
 }
 

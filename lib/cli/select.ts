@@ -14,6 +14,7 @@ import { selectFrom } from '../select/select.js';
 import { addCommand, type Outcome } from './command.js';
 import { idsOf } from './configFlags.js';
 import {
+  checkStrategyFlags,
   type EmbeddingFlags,
   embeddingFile,
   embeddingOptions,
@@ -58,7 +59,8 @@ export function addSelect(program: Command): void {
 
 async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { embeddings, out, bins = 10, budget = 0.2, gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
-  const { engine = 'auto', strategy = 'bins', clusters } = flags;
+  const { engine = 'auto', strategy = 'bins', clusters, fraction } = flags;
+  checkStrategyFlags(flags, strategy);
   const ids = { include: await given(flags.include), exclude: await given(flags.exclude) };
   const path = (file: string | undefined) => file && resolve(file);
   const config = {
@@ -68,6 +70,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
     data: path(flags.data),
     strategy,
     clusters,
+    fraction,
     groups: path(flags.groups),
     ...(strategy === 'bins' && { bins, gain, remainder, engine }),
     ...{ budget, seed, ...ids },
@@ -80,7 +83,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { rows, notes } = matrix;
   const samples = flags.samples === undefined ? undefined : await readSamples(flags.samples, rows, job.signal);
   const options = {
-    ...{ strategy, clusters, bins, budget, gain, seed, remainder, engine, threads: config.threads },
+    ...{ strategy, clusters, fraction, bins, budget, gain, seed, remainder, engine, threads: config.threads },
     groups: flags.groups === undefined ? undefined : await readLabels(flags.groups, rows),
     include: rowsOfIds(ids.include, samples, rows, 'include'),
     exclude: rowsOfIds(ids.exclude, samples, rows, 'exclude'),
