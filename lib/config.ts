@@ -11,6 +11,7 @@ import { parseBudget } from './select/draw.js';
 import { STRATEGIES } from './select/select.js';
 
 const BUDGET = 'a fraction in (0, 1), a percentage like "20%" or a whole number of samples';
+const FRACTION = 'a number > 0, at most 2';
 const IDS = 'a list of ids (or of row numbers, where rows have no ids), or the path of a file with one a line';
 const ids = z.union([path, z.array(z.union([z.string(), z.int().min(0)]))], IDS);
 
@@ -106,6 +107,8 @@ const schema = z.strictObject(
           strategy: choice(STRATEGIES.filter((name) => name !== 'round-robin')).default('bins'),
           /** Of `kmeans`; a tenth of the budget if not given. */
           clusters: atLeast(1).optional(),
+          /** Of `dbal`; 0.4 if not given. */
+          fraction: z.number(FRACTION).gt(0, FRACTION).max(2, FRACTION).optional(),
           bins: atLeast(1).default(10),
           gain: choice(GAINS).default('sqeuclidean'),
           /** See `parseBudget`. */

@@ -26,7 +26,8 @@ export { type PresetName, presets } from './models/presets.js';
 
 // Reduce
 
-export type { LinearModel } from './reduce/pca.js';
+export type { LinearModel, PcaSummary } from './reduce/linearModel.js';
+export * as pca from './reduce/pca.js';
 export { project2d } from './reduce/projection.js';
 export { REDUCTIONS, type ReduceOptions, type ReduceResult, type Reduction, reduce } from './reduce/reduce.js';
 export * as umap from './reduce/umap.js';
@@ -63,11 +64,13 @@ export { type WriteTableOptions, writeSelectionTable } from './select/writeTable
 
 // Train
 
+export { REBUILT, type Rebuilt } from './models/spatialDecoder.js';
 export { PRETRAIN_OBJECTIVES, type PretrainObjective } from './pretrain/objectives.js';
 export { type PretrainOptions, type PretrainResult, pretrain } from './pretrain/pretrain.js';
 
 // Diagnose
 
+export { type DatasetDiagnosis, type DiagnoseDatasetOptions, diagnose } from './diagnose/dataset.js';
 export {
   type Consistency,
   consistency,

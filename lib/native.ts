@@ -185,6 +185,55 @@ export interface UmapPlaceJob extends UmapJob {
   b: number;
 }
 
+/** What `pcaOpen` asks; already validated. See native/reduce/pca.h. */
+export interface PcaFitTask {
+  method: 'covariance' | 'gram' | 'krylov';
+  rows: number;
+  cols: number;
+  dims: number;
+  seed: number;
+  /** Takes the mean to be 0. */
+  aboutZero: boolean;
+  components: boolean;
+  scores: boolean;
+  blockColumns: number;
+  residentRows: number;
+  threads: number;
+  simd: string;
+}
+
+/** A fit in the addon; freed with the value. One call at a time. */
+export type PcaHandle = { readonly __pca: unique symbol };
+
+/** Rows first .. of the matrix, float32 or float64 [rows, cols] on a SharedArrayBuffer. */
+export interface PcaBlock {
+  data: Float32Array | Float64Array;
+  rows: number;
+  cols: number;
+  first: number;
+  /** As for `greedyBins`; [1] counts rows of the block. */
+  control: Int32Array;
+}
+
+/** Arguments of `pcaTransform`, already validated; all arrays on SharedArrayBuffers. */
+export interface PcaTransformJob {
+  data: Float32Array | Float64Array;
+  rows: number;
+  cols: number;
+  first: number;
+  outputs: number;
+  mean: Float64Array;
+  /** [outputs, cols]. */
+  components: Float32Array;
+  /** [outputs]: what each column is multiplied by. */
+  scale?: Float64Array | undefined;
+  /** [rows, outputs]. */
+  out: Float32Array | Float64Array;
+  threads: number;
+  simd: string;
+  control: Int32Array;
+}
+
 /** Arguments of `adamStep`, already validated: parameters and moments are changed in place. */
 export interface AdamJob {
   /** One entry for each parameter; the four lists are as long as each other, and so are the arrays of a parameter. */
@@ -234,6 +283,31 @@ export interface NativeAddon {
   umapFit(job: UmapJob): Promise<{ a: number; b: number }>;
   /** Writes where the rows belong in a fitted layout into `out`. */
   umapPlace(job: UmapPlaceJob): Promise<void>;
+  pcaOpen(task: PcaFitTask): PcaHandle;
+  /** Where the pass that is due begins; `rows` where none is. */
+  pcaFirstRow(handle: PcaHandle): number;
+  pcaFeed(handle: PcaHandle, block: PcaBlock): Promise<void>;
+  pcaEndPass(handle: PcaHandle, job: { control: Int32Array }): Promise<void>;
+  /** After the last pass. */
+  pcaFound(handle: PcaHandle): {
+    mean: Float64Array;
+    variance: Float64Array;
+    totalVariance: number;
+    rank: number;
+    passes: number;
+    hasScores: boolean;
+  };
+  /** Fills what is given: components float32 [k, cols], scores float32 or float64 [rows, k], on SharedArrayBuffers. */
+  pcaTake(
+    handle: PcaHandle,
+    job: {
+      components?: Float32Array | undefined;
+      scores?: Float32Array | Float64Array | undefined;
+      whiten: boolean;
+      control: Int32Array;
+    },
+  ): Promise<void>;
+  pcaTransform(job: PcaTransformJob): Promise<void>;
   /** One step of Adam (arXiv 1412.6980) or AdamW (arXiv 1711.05101); works on the calling thread and returns when done. */
   adamStep(job: AdamJob): void;
   renderScenes(job: RenderJob): Promise<RenderedScene[]>;

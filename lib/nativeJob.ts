@@ -8,6 +8,8 @@ const PROGRESS_INTERVAL_MS = 100;
 export interface NativeJob {
   data?: Float32Array | Float64Array | undefined;
   cols: number;
+  /** Row of the matrix that `data` begins with; 0 if not given. */
+  first?: number | undefined;
   /** On a SharedArrayBuffer: [0] JavaScript sets to 1 to cancel, [1] native writes what is done. */
   control: Int32Array;
 }
@@ -61,10 +63,14 @@ export async function runNative<Job extends NativeJob, Result>(
   }
 }
 
-function explain(error: Error & { code?: string; row?: number }, { data, cols }: NativeJob, source: string): Error {
+function explain(
+  error: Error & { code?: string; row?: number },
+  { data, cols, first = 0 }: NativeJob,
+  source: string,
+): Error {
   const { code, row, message } = error;
   if (data && row !== undefined) {
-    checkFinite(data.subarray(row * cols, (row + 1) * cols), cols, source, row);
+    checkFinite(data.subarray(row * cols, (row + 1) * cols), cols, source, first + row);
     return new DataError(code!, message.replace('The embedding matrix', source), { cause: error });
   }
   return code?.startsWith('ERR_') ? new NativeError(code, message, { cause: error }) : error;

@@ -33,14 +33,17 @@ const PLACES = [
   'cli',
 ];
 const BASE = new Set([
+  'alone.ts',
   'check.ts',
   'configFile.ts',
   'errors.ts',
   'files.ts',
   'idList.ts',
+  'lock.ts',
   'matrix.ts',
   'native.ts',
   'progress.ts',
+  'steps.ts',
   'version.ts',
 ]);
 

@@ -22,6 +22,7 @@ const KEYS: Record<string, readonly string[]> = {
   dims: ['reduce', 'dims'],
   strategy: ['select', 'strategy'],
   clusters: ['select', 'clusters'],
+  fraction: ['select', 'fraction'],
   bins: ['select', 'bins'],
   gain: ['select', 'gain'],
   budget: ['select', 'budget'],

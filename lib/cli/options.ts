@@ -1,6 +1,7 @@
 /** How option values are read, and the options that several commands share. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { AGGREGATIONS, type Aggregation } from '../embed/aggregate.js';
+import { ConfigError } from '../errors.js';
 import { ELEMENT_TYPES, type ElementType } from '../formats/elements.js';
 import type { EmbeddingFile } from '../formats/source.js';
 import { type PresetName, presets } from '../models/presets.js';
@@ -18,6 +19,15 @@ export function integerFrom(min: number): (text: string) => number {
     }
     return value;
   };
+}
+
+/** Reads an amount of memory, in bytes: `500MB`, `2GB`, `1.5GiB`. */
+export function memoryOf(text: string): number {
+  const [, amount, unit] = /^([\d.]+)\s*([KMGT]i?B)$/i.exec(text.trim()) ?? [];
+  const bytes =
+    Number(amount) * (unit?.[1] === 'i' ? 1024 : 1000) ** (1 + 'KMGT'.indexOf(unit?.[0]?.toUpperCase() ?? ''));
+  if (!(bytes >= 1)) throw new InvalidArgumentError('It must be an amount like 500MB, 2GB or 1.5GiB.');
+  return Math.floor(bytes);
 }
 
 /** Reads a number in `min`..`max`. */
@@ -71,7 +81,8 @@ export interface EncoderFlags {
   split?: string;
 }
 
-export function encoderOptions(command: Command): Command {
+/** @param cache in words, the folder of the cache where none is given. */
+export function encoderOptions(command: Command, cache = 'cache in the output folder'): Command {
   return command
     .option('--split <name>', 'take this split of the data set, or `all` (default: train)')
     .addOption(choice('--preset <name>', 'shape of the encoder (default: tiny)', Object.keys(presets)))
@@ -85,13 +96,14 @@ export function encoderOptions(command: Command): Command {
     .option('--layer <block>', 'block whose tokens are taken, from 0 (default: the last)', integerFrom(0))
     .addOption(choice('--aggregation <how>', 'tokens -> one vector (default: concat-modalities)', AGGREGATIONS))
     .option('--batch <count>', 'samples per run of the encoder (default: 8)', integerFrom(1))
-    .option('--cache <folder>', 'embedding cache (default: cache in the output folder)');
+    .option('--cache <folder>', `embedding cache (default: ${cache})`);
 }
 
 /** What `selectOptions` adds. */
 export interface SelectFlags {
   strategy?: Strategy;
   clusters?: number;
+  fraction?: number;
   bins?: number;
   budget?: number | string;
   gain?: Gain;
@@ -112,6 +124,11 @@ export function selectOptions(command: Command): Command {
       'of the strategy kmeans: number of clusters (default: a tenth of the budget)',
       integerFrom(1),
     )
+    .option(
+      '--fraction <number>',
+      'of the strategy dbal: eps as a fraction of the usual distance between rows, above 0, at most 2 (default: 0.4)',
+      fractionOf,
+    )
     .option('--bins <count>', 'number of bins (default: 10)', integerFrom(1))
     .option(
       '--budget <amount>',
@@ -126,6 +143,34 @@ export function selectOptions(command: Command): Command {
     .addOption(choice('--engine <name>', 'how the bins are found; all give the same bins (default: auto)', ENGINES))
     .option('--include <ids>', 'ids that must be in the coreset: a list a,b,c or a file with one a line')
     .option('--exclude <ids>', 'ids that must not be in it: a list or a file');
+}
+
+function fractionOf(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 2)) throw new InvalidArgumentError('It must be a number > 0, at most 2.');
+  return value;
+}
+
+/** Flags that only some strategies look at. */
+const OF_STRATEGY = {
+  bins: 'bins',
+  gain: 'bins',
+  remainder: 'bins',
+  engine: 'bins',
+  clusters: 'kmeans',
+  fraction: 'dbal',
+  groups: 'round-robin',
+} as const;
+
+/** ConfigError `ERR_FLAG_UNUSED` naming a flag that was given but that the strategy does not look at. */
+export function checkStrategyFlags(flags: object, strategy: Strategy): void {
+  for (const [flag, owner] of Object.entries(OF_STRATEGY)) {
+    if (owner === strategy || (flags as Record<string, unknown>)[flag] === undefined) continue;
+    throw new ConfigError(
+      'ERR_FLAG_UNUSED',
+      `\`--${flag}\` is of the strategy ${owner}, not of ${strategy}. Add \`--strategy ${owner}\`, or leave it out.`,
+    );
+  }
 }
 
 export function threadsOption(command: Command): Command {

@@ -1,19 +1,21 @@
 import { type Command, Option } from 'commander';
 import { readModelConfig } from '../models/modelJson.js';
 import { type PresetName, presets } from '../models/presets.js';
+import { REBUILT, type Rebuilt } from '../models/spatialDecoder.js';
 import { PRETRAIN_OBJECTIVES, type PretrainObjective } from '../pretrain/objectives.js';
 import { pretrain } from '../pretrain/pretrain.js';
 import { formatSeconds } from '../report/numbers.js';
 import { AUGMENTATIONS, type Augmentation } from '../train/augment.js';
 import type { CurvePoint } from '../train/curve.js';
 import { addCommand } from './command.js';
-import { integerFrom, threadsOption } from './options.js';
+import { integerFrom, listOf, threadsOption } from './options.js';
 
 interface Flags {
   data: string;
   out: string;
   objective?: PretrainObjective;
   visible?: number;
+  rebuild?: Rebuilt[];
   preset?: PresetName;
   weights?: string;
   model?: string;
@@ -60,6 +62,11 @@ export function addPretrain(program: Command): void {
     .option('--out <folder>', 'folder to write')
     .addOption(new Option('--objective <name>', 'what is learnt (default: depth)').choices(PRETRAIN_OBJECTIVES))
     .option('--visible <count>', 'masked: patches that the encoder sees (default: a quarter)', integerFrom(1))
+    .option(
+      '--rebuild <list>',
+      'masked: what is rebuilt (default: all that the encoder sees, norm_rgb, and depth where the data have it)',
+      listOf(REBUILT),
+    )
     .addOption(new Option('--preset <name>', 'shape of the encoder (default: tiny)').choices(Object.keys(presets)))
     .option('--weights <file>', 'weights to start from (default: seeded random weights)')
     .option('--model <file>', 'model.json, for a shape that is no preset')
@@ -72,7 +79,7 @@ export function addPretrain(program: Command): void {
   threadsOption(command);
 }
 
-/** The last point of the curve, in words: depth's error in metres, or the loss of each modality. */
+/** The last point of the curve, in words: depth's error in metres, or the loss of each decoder. */
 function describe({ metrics, valLoss }: CurvePoint): string {
   const loss = `loss ${valLoss.toFixed(4)}`;
   if (metrics.rmse !== undefined) return `rmse ${metrics.rmse.toFixed(3)} m, ${loss}`;

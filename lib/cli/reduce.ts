@@ -2,26 +2,35 @@ import { type Command, Option } from 'commander';
 import { chooseDimensions, type Dimensions } from '../diagnose/dimensions.js';
 import { ConfigError } from '../errors.js';
 import { writeNpy } from '../formats/npy.js';
-import { readColumn, readEmbeddings } from '../formats/open.js';
+import { notesOf, readColumn, readEmbeddings } from '../formats/open.js';
+import type { EmbeddingFile } from '../formats/source.js';
 import { writeParquet } from '../formats/writeParquet.js';
-import type { LinearModel } from '../reduce/pca.js';
+import type { EmbeddingMatrix } from '../matrix.js';
+import type { JobOptions } from '../progress.js';
+import type { PcaSummary } from '../reduce/linearModel.js';
+import * as pca from '../reduce/pca.js';
 import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
 import type { UmapModel } from '../reduce/umap.js';
 import { formatCount, formatSeconds, formatShare } from '../report/numbers.js';
-import { addCommand } from './command.js';
+import { addCommand, type Outcome } from './command.js';
 import {
   type EmbeddingFlags,
   embeddingFile,
   embeddingOptions,
   integerFrom,
+  memoryOf,
   numberIn,
   threadsOption,
 } from './options.js';
 import { isParquetPath } from './tableFlags.js';
 
 interface Flags extends EmbeddingFlags {
-  method: Exclude<Reduction, 'none'>;
-  dims: number | 'auto';
+  method?: Exclude<Reduction, 'none'>;
+  dims?: number | 'auto';
+  whiten?: true;
+  memory?: number;
+  saveModel?: string;
+  model?: string;
   neighbours?: number;
   minDist?: number;
   epochs?: number;
@@ -31,6 +40,8 @@ interface Flags extends EmbeddingFlags {
   out: string;
 }
 
+const DIMS = 64;
+
 export function addReduce(program: Command): void {
   const command = addCommand<Flags>(program, {
     name: 'reduce',
@@ -38,66 +49,115 @@ export function addReduce(program: Command): void {
     summary: 'embeddings -> fewer dimensions, by PCA or UMAP',
     examples: [
       'coregain reduce --embeddings embeddings.npy --dims 64 --out reduced.npy',
+      'coregain reduce --embeddings train.npy --dims 512 --memory 2GB --save-model pca.safetensors --out reduced.npy',
+      'coregain reduce --embeddings new.npy --model pca.safetensors --out reduced-new.npy',
       'coregain reduce --embeddings embeddings.npy --method umap --dims 2 --neighbours 30 --out layout.npy',
     ],
     resumes: false,
-    async action({ embeddings: path, name, cols, dtype, where, idColumn, out, ...options }, job) {
-      checkMethod(options);
-      const embeddings = embeddingFile({ embeddings: path, name, cols, dtype, where });
-      if (idColumn !== undefined && !isParquetPath(out)) {
-        throw new ConfigError(
-          'ERR_FLAG_UNUSED',
-          '`--id-column` is kept in a table. Give `--out` a name that ends in .parquet, or leave it out.',
-        );
-      }
-      const choice =
-        options.dims === 'auto' ? await chooseDimensions(await readEmbeddings(embeddings, job), job) : undefined;
-      const dims = choice?.chosen ?? (options.dims as number);
-      const { matrix, model, layout, notes, seconds } = await reduce(embeddings, { ...options, dims, ...job });
-      if (isParquetPath(out)) {
-        const ids = idColumn === undefined ? undefined : await readColumn(embeddings, idColumn);
-        await writeParquet(out, matrix, { ids, signal: job.signal });
-      } else {
-        await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
-      }
-      const { facts, line } = model ? pcaFacts(model) : umapFacts(layout!);
-      return {
-        json: {
-          path: out,
-          method: options.method,
-          rows: matrix.rows,
-          cols: matrix.cols,
-          ...facts,
-          ...(choice && { choice }),
-          notes,
-          seconds,
-        },
-        lines: [
-          `${formatCount(matrix.rows)} rows of ${formatCount(matrix.cols)} features in ${out}`,
-          `  ${line}, ${formatSeconds(seconds)}`,
-          ...(choice ? [`  ${why(choice)}`] : []),
-          ...notes.map((note) => `  note: ${note}`),
-        ],
-      };
-    },
+    action: reduceEmbeddings,
   });
   embeddingOptions(command)
     .addOption(
-      new Option('--method <name>', 'reduction').choices(REDUCTIONS.filter((name) => name !== 'none')).default('pca'),
+      new Option('--method <name>', 'reduction (default: pca)').choices(REDUCTIONS.filter((name) => name !== 'none')),
     )
     .option(
       '--dims <count>',
-      'dimensions that are kept, or auto (of pca): as many as predict held-back rows',
+      `dimensions that are kept, or auto (of pca): as many as predict held-back rows (default: ${DIMS})`,
       dimsOf,
-      64,
     )
+    .option('--whiten', 'of pca: divide each dimension by its standard deviation')
+    .option(
+      '--memory <amount>',
+      'of pca: what it may use, e.g. 2GB; what does not fit is streamed (default: 4GiB)',
+      memoryOf,
+    )
+    .option('--save-model <file>', 'of pca: write the fitted model, .safetensors')
+    .option('--model <file>', 'of pca: apply a saved model to these embeddings instead of fitting one')
     .option('--neighbours <count>', 'of umap: points that a neighbourhood has (default: 15)', integerFrom(2))
     .option('--min-dist <distance>', 'of umap: how near points may lie, 0..1 (default: 0.1)', numberIn(0, 1))
     .option('--epochs <count>', 'of umap: rounds (default: 500, above 10,000 rows 200)', integerFrom(1))
-    .option('--seed <number>', 'of umap (default: 0)', integerFrom(0));
+    .option('--seed <number>', 'of umap, and of pca where it is randomized (default: 0)', integerFrom(0));
   threadsOption(command)
     .option('--out <file>', '.npy or .parquet file to write')
     .option('--id-column <name>', 'of a table: column of ids to keep in a .parquet file');
+}
+
+async function reduceEmbeddings(flags: Flags, job: JobOptions): Promise<Outcome> {
+  checkFlags(flags);
+  const {
+    out,
+    saveModel,
+    model: saved,
+    dims: wanted,
+    method = 'pca',
+    threads,
+    whiten,
+    memory,
+    neighbours,
+    minDist,
+    epochs,
+    seed,
+  } = flags;
+  const options = { threads, whiten, memory, neighbours, minDist, epochs, seed };
+  const embeddings = embeddingFile(flags);
+  if (saved !== undefined) {
+    const start = performance.now();
+    const matrix = await pca.transform(await pca.load(saved), embeddings, { ...job, threads: flags.threads });
+    const notes = await notesOf(embeddings);
+    const seconds = (performance.now() - start) / 1000;
+    await writeMatrix(matrix, embeddings, flags, job);
+    return {
+      json: { path: out, method: 'pca', model: saved, rows: matrix.rows, cols: matrix.cols, notes, seconds },
+      lines: [
+        wrote(matrix, out),
+        `  by the model ${saved}, ${formatSeconds(seconds)}`,
+        ...notes.map((note) => `  note: ${note}`),
+      ],
+    };
+  }
+  const choice = wanted === 'auto' ? await chooseDimensions(await readEmbeddings(embeddings, job), job) : undefined;
+  const dims = choice?.chosen ?? (wanted as number | undefined) ?? DIMS;
+  const result = await reduce(embeddings, { ...options, method, dims, model: saveModel !== undefined, ...job });
+  const { matrix, layout, notes, seconds } = result;
+  if (saveModel !== undefined) await pca.save(saveModel, result.model!);
+  await writeMatrix(matrix, embeddings, flags, job);
+  const { facts, line } = result.pca ? pcaFacts(result.pca) : umapFacts(layout!);
+  return {
+    json: {
+      path: out,
+      method,
+      rows: matrix.rows,
+      cols: matrix.cols,
+      ...facts,
+      ...(saveModel !== undefined && { model: saveModel }),
+      ...(choice && { choice }),
+      notes,
+      seconds,
+    },
+    lines: [
+      wrote(matrix, out),
+      `  ${line}, ${formatSeconds(seconds)}`,
+      ...(choice ? [`  ${why(choice)}`] : []),
+      ...(saveModel === undefined ? [] : [`  model in ${saveModel}`]),
+      ...notes.map((note) => `  note: ${note}`),
+    ],
+  };
+}
+
+/** As the ending of `out` says. */
+async function writeMatrix(
+  matrix: EmbeddingMatrix,
+  source: EmbeddingFile,
+  { out, idColumn }: Flags,
+  { signal }: JobOptions,
+): Promise<void> {
+  if (!isParquetPath(out)) return writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
+  const ids = idColumn === undefined ? undefined : await readColumn(source, idColumn);
+  await writeParquet(out, matrix, { ids, signal });
+}
+
+function wrote({ rows, cols }: EmbeddingMatrix, out: string): string {
+  return `${formatCount(rows)} rows of ${formatCount(cols)} features in ${out}`;
 }
 
 function dimsOf(text: string): number | 'auto' {
@@ -109,25 +169,43 @@ function why({ chosen, rank, explains }: Dimensions): string {
   return `${chosen} dimensions predict held-back rows as well as any number; variance explained: ${shares.join(', ')}; rank ${rank}`;
 }
 
-function checkMethod({ method, ...options }: Omit<Flags, keyof EmbeddingFlags | 'out' | 'idColumn'>): void {
+/** A flag that does nothing is a mistake of whoever gave it. */
+function checkFlags(flags: Flags): void {
+  const { method = 'pca', neighbours, minDist, epochs, whiten, memory, saveModel, dims, model } = flags;
+  const given = (options: Record<string, unknown>) =>
+    Object.entries(options).find(([, value]) => value !== undefined)?.[0];
+  const unused = (flag: string | undefined, of: string, cure: string) => {
+    if (flag) throw new ConfigError('ERR_FLAG_UNUSED', `\`--${flag}\` is of ${of}. ${cure}`);
+  };
+  if (flags.idColumn !== undefined && !isParquetPath(flags.out)) {
+    throw new ConfigError(
+      'ERR_FLAG_UNUSED',
+      '`--id-column` is kept in a table. Give `--out` a name that ends in .parquet, or leave it out.',
+    );
+  }
+  const ofPca = { whiten, memory, 'save-model': saveModel, model };
   if (method === 'umap') {
-    if (options.dims !== 'auto') return;
-    throw new ConfigError('ERR_FLAG_UNUSED', '`--dims auto` is of pca. Give umap a number of dimensions.');
+    if (dims === 'auto') {
+      throw new ConfigError('ERR_FLAG_UNUSED', '`--dims auto` is of pca. Give umap a number of dimensions.');
+    }
+    unused(given(ofPca), 'pca', 'Leave it out, or leave out `--method umap`.');
+    return;
   }
-  const { neighbours, minDist, epochs, seed } = options;
-  const given = Object.entries({ neighbours, 'min-dist': minDist, epochs, seed }).find(
-    ([, value]) => value !== undefined,
+  unused(given({ neighbours, 'min-dist': minDist, epochs }), 'umap', 'Add `--method umap`, or leave it out.');
+  if (model === undefined) return;
+  unused(
+    given({ dims, whiten, memory, 'save-model': saveModel, seed: flags.seed }),
+    'a fit',
+    'Leave it out, or leave out `--model`.',
   );
-  if (given) {
-    throw new ConfigError('ERR_FLAG_UNUSED', `\`--${given[0]}\` is of umap. Add \`--method umap\`, or leave it out.`);
-  }
 }
 
-function pcaFacts({ variance, totalVariance, rank }: LinearModel) {
+function pcaFacts({ variance, totalVariance, rank, method, passes }: PcaSummary) {
   const kept = variance.reduce((sum, value) => sum + value, 0);
+  const how = { small: 'exact', covariance: 'exact', gram: 'exact', krylov: `randomized, ${passes} passes` }[method];
   return {
-    facts: { explained: kept / totalVariance, rank },
-    line: `${formatShare(kept, totalVariance)} of the variance`,
+    facts: { explained: kept / totalVariance, rank, algorithm: method, passes },
+    line: `${formatShare(kept, totalVariance)} of the variance (${how})`,
   };
 }
 

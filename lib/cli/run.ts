@@ -7,6 +7,7 @@ import { type RunResult, run } from '../run.js';
 import { addCommand } from './command.js';
 import { withFlags } from './configFlags.js';
 import {
+  checkStrategyFlags,
   type EncoderFlags,
   encoderOptions,
   integerFrom,
@@ -36,6 +37,7 @@ export function addRun(program: Command): void {
       const source = file === undefined ? undefined : await readConfig(file);
       const base = source?.value ?? (flags.data ? {} : demoConfig);
       const config = checkConfig((await withFlags(base, flags)) as RunConfigInput, source);
+      checkStrategyFlags(flags, config.select.strategy);
       const result = await run(config, { ...job, force });
       return { json: machineResult(result), lines: describe(result) };
     },

@@ -14,6 +14,7 @@ import { writeSelectionTable } from '../select/writeTable.js';
 import { addCommand, type Outcome } from './command.js';
 import { idsOf } from './configFlags.js';
 import {
+  checkStrategyFlags,
   type EmbeddingFlags,
   embeddingFile,
   embeddingOptions,
@@ -61,7 +62,8 @@ export function addSelect(program: Command): void {
 
 async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { embeddings, out, bins = 10, budget = 0.2, gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
-  const { engine = 'auto', strategy = 'bins', clusters } = flags;
+  const { engine = 'auto', strategy = 'bins', clusters, fraction } = flags;
+  checkStrategyFlags(flags, strategy);
   checkRowFlags(flags);
   checkTablePath(flags.table);
   const ids = { include: await given(flags.include), exclude: await given(flags.exclude) };
@@ -74,6 +76,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
     data: path(flags.data),
     strategy,
     clusters,
+    fraction,
     groups: path(flags.groups),
     ...(strategy === 'bins' && { bins, gain, remainder, engine }),
     ...{ budget, seed, ...ids },
@@ -87,7 +90,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { rows, notes } = matrix;
   const samples = await samplesOf(flags, source, rows, job.signal);
   const options = {
-    ...{ strategy, clusters, bins, budget, gain, seed, remainder, engine, threads: config.threads },
+    ...{ strategy, clusters, fraction, bins, budget, gain, seed, remainder, engine, threads: config.threads },
     groups: await groupsOf(flags, source, rows),
     include: rowsOfIds(ids.include, samples, rows, 'include'),
     exclude: rowsOfIds(ids.exclude, samples, rows, 'exclude'),

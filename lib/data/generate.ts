@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
+import { aloneHere } from '../alone.js';
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
 import { DataError } from '../errors.js';
 import { writeAtomically, writeFileAtomically } from '../files.js';
@@ -98,7 +99,7 @@ async function claimFolder(folder: string, parameters: Parameters): Promise<void
   const written = await readIfThere(path);
   if (written === undefined) {
     await mkdir(folder, { recursive: true });
-    const [stranger] = await readdir(folder);
+    const stranger = (await readdir(folder)).find((name) => !name.startsWith('lock.'));
     if (stranger !== undefined) {
       throw new DataError(
         'ERR_FOLDER_NOT_EMPTY',
@@ -191,16 +192,28 @@ async function sampleVisible(
  *
  * @throws {TypeError | RangeError} naming the option.
  * @throws {DataError} `ERR_OTHER_PARAMETERS` when the folder holds another data set of the generator,
- * `ERR_FOLDER_NOT_EMPTY` when it holds anything else. Rejects with `signal.reason` within about one batch of an abort.
+ * `ERR_FOLDER_NOT_EMPTY` when it holds anything else, `ERR_LOCKED_ELSEWHERE` when a process of another machine is at work in
+ * it; those of this machine are waited for. Rejects with `signal.reason` within about one batch of an abort.
  */
 export async function generateScenes(folder: string, options: GenerateOptions): Promise<GenerateResult> {
   const start = performance.now();
-  const { signal, onProgress } = options;
+  const { signal } = options;
   if (typeof folder !== 'string') throw wrongType('folder', 'a path', folder);
   const parameters = checked(options);
   const threads = integer('threads', options.threads ?? 0, 0, 1024);
   signal?.throwIfAborted();
 
+  const generated = await aloneHere(folder, () => generate(folder, parameters, threads, options), signal);
+  return { ...generated, seconds: (performance.now() - start) / 1000 };
+}
+
+/** The same for whoever has the folder to itself. */
+async function generate(
+  folder: string,
+  parameters: Parameters,
+  threads: number,
+  { signal, onProgress }: JobOptions,
+): Promise<Omit<GenerateResult, 'seconds'>> {
   const { regime, scenes, seed, size, valFraction } = parameters;
   const clips = planClips(regime, scenes, seed, valFraction);
   const frames = clips.flatMap((clip): FrameOf[] =>
@@ -273,7 +286,6 @@ export async function generateScenes(folder: string, options: GenerateOptions): 
     val,
     clips: clips.length,
     rendered: missing.length,
-    seconds: (performance.now() - start) / 1000,
   };
 }
 

@@ -1,5 +1,5 @@
 import { Matrix, solve } from 'ml-matrix';
-import type { LinearModel } from '../reduce/pca.js';
+import type { LinearModel } from '../reduce/linearModel.js';
 import { shuffled } from '../select/random.js';
 
 /** Features that are predicted, and as many to predict them from. */

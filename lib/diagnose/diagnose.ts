@@ -3,7 +3,7 @@ import { integer } from '../check.js';
 import { DataError } from '../errors.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
-import { pca } from '../reduce/pca.js';
+import * as pca from '../reduce/pca.js';
 import { checkMatrix } from '../select/bins.js';
 import { draw } from '../select/draw.js';
 import { maximize } from '../select/maximize.js';
@@ -148,7 +148,7 @@ type Four = [EmbeddingMatrix, EmbeddingMatrix, EmbeddingMatrix, EmbeddingMatrix]
 /** Scores of all rows along the components of the rows `from`. */
 async function componentsOf(matrix: EmbeddingMatrix, from: Int32Array, job: JobOptions): Promise<EmbeddingMatrix> {
   const most = Math.max(1, Math.min(MOST_COMPONENTS, Math.floor(from.length / 10)));
-  const model = await pca.fit(takeRows(matrix, from), most, job);
+  const model = await pca.fit(takeRows(matrix, from), { ...job, dims: most });
   let [sum, count] = [0, 0];
   while (count < model.outputs && sum < VARIANCE * model.totalVariance) sum += model.variance[count++]!;
   const components = model.components.subarray(0, count * model.inputs);

@@ -2,7 +2,7 @@ import { integer } from '../check.js';
 import { DataError } from '../errors.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
-import { pca } from '../reduce/pca.js';
+import * as pca from '../reduce/pca.js';
 import { checkMatrix } from '../select/bins.js';
 import { someRows } from '../select/random.js';
 import { inThread } from './inThread.js';
@@ -46,7 +46,8 @@ export async function chooseDimensions(
   const heldRows = someRows(sample.rows, Math.max(2, Math.round(HELD_BACK * sample.rows)), seed + 1, ROWS_STREAM);
   const isHeld = new Set(heldRows);
   const rest = Int32Array.from(Array.from({ length: sample.rows }, (_, i) => i).filter((i) => !isHeld.has(i)));
-  const model = await pca.fit(takeRows(sample, rest), Math.min(MOST_DIMENSIONS, Math.floor(matrix.cols / 2)), {
+  const model = await pca.fit(takeRows(sample, rest), {
+    dims: Math.min(MOST_DIMENSIONS, Math.floor(matrix.cols / 2)),
     signal,
   });
   const { ks, errors } = await inThread('dimensions', { model, held: takeRows(sample, heldRows), seed }, signal);

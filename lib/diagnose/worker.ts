@@ -1,7 +1,7 @@
 /** The thread in which diagnostics compute, so that the event loop stays free. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { EmbeddingMatrix } from '../matrix.js';
-import type { LinearModel } from '../reduce/pca.js';
+import type { LinearModel } from '../reduce/linearModel.js';
 import { candidates, predictionErrors } from './biCrossValidation.js';
 import { canonicalCorrelations } from './cca.js';
 import { linearCka } from './cka.js';

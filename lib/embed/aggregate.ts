@@ -1,4 +1,5 @@
 /** How the tokens of one sample become one vector. Section 3 of the paper tries these and finds that it matters little. */
+import type { EmbeddingMatrix } from '../matrix.js';
 import type { TokenBatch } from '../models/encoder.js';
 
 /**
@@ -46,6 +47,19 @@ export function aggregate(
       return vector;
     }
   }
+}
+
+/** Takes `concat-modalities` apart: [N, count D] -> the [N, D] of each modality, in their order. */
+export function splitModalities({ data, rows, cols }: EmbeddingMatrix, count: number): EmbeddingMatrix[] {
+  const width = cols / count;
+  return Array.from({ length: count }, (_, modality) => {
+    const out = new Float32Array(rows * width);
+    for (let row = 0; row < rows; row++) {
+      const first = row * cols + modality * width;
+      out.set(data.subarray(first, first + width), row * width);
+    }
+    return { data: out, rows, cols: width };
+  });
 }
 
 function sumTokens(data: Float32Array, dim: number, start: number, end: number): Float64Array {

@@ -21,6 +21,8 @@ const fraction = (what = 'a fraction in (0, 1)') => z.number(what).gt(0, what).l
 const list = <T extends z.ZodType>(item: T, what: string) => z.array(item, what).min(1, what);
 /** Features of a trained DPT adapter: its fused maps, from fine to coarse; the paper calls the finest head_out. */
 export const ADAPTER_LAYERS = ['head_out', 'path_1', 'path_2', 'path_3', 'path_4'] as const;
+/** In the place of a file: seeded random weights. */
+export const RANDOM_WEIGHTS = 'random';
 const LAYER = `a block number from 0, or one of ${ADAPTER_LAYERS.join(', ')}`;
 const DIMENSIONS = 'an integer >= 1, or auto';
 const dimensions = z.union([atLeast(1), z.literal('auto')], DIMENSIONS);
@@ -174,6 +176,11 @@ const schema = z.strictObject(
           layer: layer.optional(),
           reduce: choice(REDUCTIONS).optional(),
           dims: dimensions.optional(),
+          /**
+           * Of the encoder whose embedding this arm looks at, where it is not the one that the model is trained on: a file (of the
+           * shape that `encoder.model` says, if there is one), or `random` = seeded random ones in the same shape.
+           */
+          weights: path.optional(),
         },
         group,
       ),
@@ -250,6 +257,12 @@ export function checkExperiment(value: unknown, source?: Omit<ConfigSource, 'val
       }),
     },
     encoder: { ...encoder, ...absolute('weights', encoder.weights), ...absolute('model', encoder.model) },
+    ...(config.arms && {
+      arms: config.arms.map((arm) => ({
+        ...arm,
+        ...(arm.weights !== RANDOM_WEIGHTS && absolute('weights', arm.weights)),
+      })),
+    }),
     out,
   };
 }
@@ -303,6 +316,16 @@ function conflicts({ data, adapter, training, task, embeddings, arms }: z.output
       `Layer ${first.layer} is of a DPT adapter. Use \`task: depth\` and \`adapter.kind: dpt\`, or block numbers.`,
       ...first.keyOf('layer'),
     );
+  }
+  const trained = arms?.findIndex(
+    (arm) => arm.weights !== undefined && typeof (arm.layer ?? embeddings.layer?.[0]) === 'string',
+  );
+  if (trained !== undefined && trained >= 0) {
+    const key = ['arms', String(trained), 'weights'];
+    found.push({
+      key,
+      sentence: 'Features of the trained adapter have its weights. Take `weights` out, or name a block.',
+    });
   }
   const reduced = arms
     ? arms.map((arm) => ({ reduce: [arm.reduce ?? embeddings.reduce[0]!], dims: [arm.dims ?? embeddings.dims[0]!] }))

@@ -1,5 +1,6 @@
 /** What one draw's embeddings say before anything is trained: a row of the report's table. */
-import { consistency, redundancy } from '../diagnose/diagnose.js';
+import { type Consistency, consistency, type DiagnoseOptions, redundancy } from '../diagnose/diagnose.js';
+import { splitModalities } from '../embed/aggregate.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
 import type { ExperimentConfig } from './config.js';
@@ -26,7 +27,7 @@ export async function diagnoseDraw(
   if (matrix && matrix.rows < LEAST_ROWS) return undefined;
   const alone = matrix && (await redundancy(matrix, options));
   const both = ['rgb', 'semseg'].every((name) => modalities.includes(name));
-  const together = both && consistencyRow(await consistency(...halves(await meanTokens(embeddingsOf)), options));
+  const together = both && consistencyRow(await agreement(embeddingsOf, options));
   return {
     draw,
     ...(alone && {
@@ -40,18 +41,14 @@ export async function diagnoseDraw(
   };
 }
 
-function meanTokens(embeddingsOf: Subsets['embeddingsOf']): Promise<EmbeddingMatrix> {
+async function agreement(embeddingsOf: Subsets['embeddingsOf'], options: DiagnoseOptions): Promise<Consistency> {
   const modalities = ['rgb', 'semseg'] as const;
-  return embeddingsOf({ aggregation: 'concat-modalities', modalities, layer: 'last', reduction: 'none' });
+  const choice = { aggregation: 'concat-modalities', modalities, layer: 'last', reduction: 'none' } as const;
+  const [rgb, semseg] = splitModalities(await embeddingsOf(choice), 2) as [EmbeddingMatrix, EmbeddingMatrix];
+  return consistency(rgb, semseg, options);
 }
 
-function consistencyRow({
-  cka,
-  cca,
-  procrustes,
-  distanceCorrelation,
-  inconsistency,
-}: Awaited<ReturnType<typeof consistency>>) {
+function consistencyRow({ cka, cca, procrustes, distanceCorrelation, inconsistency }: Consistency) {
   return {
     CKA: cka.value,
     'CKA by chance': cka.chance,
@@ -61,15 +58,4 @@ function consistencyRow({
     'distance correlation': distanceCorrelation,
     'inconsistency (95 %)': inconsistency.q95,
   };
-}
-
-/** The features of RGB, and those of the mask. */
-function halves({ data, rows, cols }: EmbeddingMatrix): [EmbeddingMatrix, EmbeddingMatrix] {
-  const half = cols / 2;
-  const part = (first: number): EmbeddingMatrix => {
-    const out = new Float32Array(rows * half);
-    for (let i = 0; i < rows; i++) out.set(data.subarray(i * cols + first, i * cols + first + half), i * half);
-    return { data: out, rows, cols: half };
-  };
-  return [part(0), part(half)];
 }

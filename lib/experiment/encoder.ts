@@ -4,8 +4,9 @@ import { DataError } from '../errors.js';
 import type { Encoder } from '../models/encoder.js';
 import { readModelConfig } from '../models/modelJson.js';
 import { type EncoderOptions, openEncoder } from '../models/openEncoder.js';
-import type { ExperimentConfig } from './config.js';
+import { type ExperimentConfig, RANDOM_WEIGHTS } from './config.js';
 import { experimentArms } from './grid.js';
+import type { EmbeddingChoice } from './types.js';
 
 /** The options of the encoder that a configuration names. */
 export async function encoderOptionsOf({ encoder, threads }: ExperimentConfig): Promise<EncoderOptions> {
@@ -13,12 +14,23 @@ export async function encoderOptionsOf({ encoder, threads }: ExperimentConfig): 
   return { ...named, ...(model && { config: await readModelConfig(model) }), threads };
 }
 
-/** An encoder of these modalities alone, of all that it has if not given. Close it when done. */
-export async function openExperimentEncoder(
+/** The encoder whose tokens the model is trained on. Close it when done. */
+export async function openExperimentEncoder(config: ExperimentConfig): Promise<Encoder> {
+  return openEncoder(await encoderOptionsOf(config));
+}
+
+/** The encoder that an arm looks at: `own`, the one of the experiment, or other weights in its place. Close it when done. */
+export async function openArmEncoder(
   config: ExperimentConfig,
-  modalities?: readonly ('rgb' | 'semseg')[],
+  own: Encoder,
+  { modalities, weights }: Pick<EmbeddingChoice, 'modalities' | 'weights'>,
 ): Promise<Encoder> {
-  return openEncoder({ ...(await encoderOptionsOf(config)), ...(modalities && { modalities: [...modalities] }) });
+  const options = { ...(await encoderOptionsOf(config)), modalities: [...modalities] };
+  if (weights === undefined) return openEncoder(options);
+  const { image } = own.config;
+  if (weights !== RANDOM_WEIGHTS) return openEncoder({ ...options, preset: undefined, image, weights });
+  const { seed = 0 } = options;
+  return openEncoder({ ...options, preset: undefined, weights: undefined, config: own.config, seed });
 }
 
 /** RangeError or DataError where the configuration asks the encoder for a block or a modality that it does not have. */

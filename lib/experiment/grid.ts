@@ -1,4 +1,5 @@
 /** What is compared: arms, and for each draw of the data set the subsets that they choose. */
+import { basename, extname } from 'node:path';
 import type { ExperimentConfig } from './config.js';
 import type { Arm, EmbeddingChoice, Protocol } from './types.js';
 
@@ -34,7 +35,7 @@ export function embeddingChoices({ embeddings }: Pick<ExperimentConfig, 'embeddi
 /** `full` and `random` first, then the arms that are listed, or every strategy on every embedding. */
 export function experimentArms(config: ExperimentConfig): Arm[] {
   const { embeddings, strategies, arms } = config;
-  const listed = arms?.map(({ strategy, aggregation, modalities, layer, reduce, dims }) => {
+  const listed = arms?.map(({ strategy, aggregation, modalities, layer, reduce, dims, weights }) => {
     const own = {
       aggregation: [aggregation ?? embeddings.aggregation[0]!],
       modalities: [modalities ?? embeddings.modalities[0]!],
@@ -42,7 +43,8 @@ export function experimentArms(config: ExperimentConfig): Arm[] {
       reduce: [reduce ?? embeddings.reduce[0]!],
       dims: [dims ?? embeddings.dims[0]!],
     };
-    return { strategy, embedding: embeddingChoices({ embeddings: own })[0]! };
+    const embedding = embeddingChoices({ embeddings: own })[0]!;
+    return { strategy, embedding: weights === undefined ? embedding : { ...embedding, weights } };
   });
   const every = strategies.flatMap((strategy) =>
     embeddingChoices(config).map((embedding) => ({ strategy, embedding })),
@@ -53,13 +55,14 @@ export function experimentArms(config: ExperimentConfig): Arm[] {
   const sets = several(({ modalities }) => modalities.join());
   const layers = several(({ layer }) => layer);
   const named = chosen.map(({ strategy, embedding }): Arm => {
-    const { aggregation, modalities, layer, reduction, dims } = embedding;
+    const { aggregation, modalities, layer, reduction, dims, weights } = embedding;
     // What all arms have in common is not said.
     const parts = [
       strategy,
       aggregation,
       ...(sets ? [modalities.join('+')] : []),
       ...(layers ? [layer] : []),
+      ...(weights === undefined ? [] : [basename(weights, extname(weights))]),
       reduction === 'none' ? 'whole' : `${reduction}-${dims}`,
     ];
     return { name: parts.join(' '), strategy, embedding };

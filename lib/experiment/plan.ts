@@ -117,13 +117,13 @@ function embeddingFloats(config: ExperimentConfig, { image, patch, dim, globalTo
   let reduced = 0;
   for (const { embedding: choice } of experimentArms(config)) {
     if (!choice) continue;
-    const { aggregation, modalities, layer, dims = 0 } = choice;
+    const { aggregation, modalities, layer, weights, dims = 0 } = choice;
     const side = image / patch;
     const tokens = modalities.length * side ** 2 + globalTokens;
     const size = isAdapterLayer(layer)
       ? adapterFeatureCount(layer, aggregation, config.adapter.featureDim, side)
       : aggregatedSize(aggregation, tokens, dim, modalities.length);
-    whole.set(JSON.stringify([aggregation, modalities, layer]), size);
+    whole.set(JSON.stringify([aggregation, modalities, layer, weights]), size);
     reduced += dims === 'auto' ? size : Math.min(dims, size);
   }
   return reduced + [...whole.values()].reduce((sum, size) => sum + size, 0);

@@ -2,21 +2,21 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { alone, LOOK_AGAIN_MS } from '../alone.js';
 import type { Dataset } from '../data/dataset.js';
 import { openEncoderWeights } from '../models/openEncoder.js';
 import type { JobOptions } from '../progress.js';
 import { readSafetensors } from '../weights/safetensors.js';
 import { isAdapterLayer, type WeightReader } from './adapterFeatures.js';
-import { alone, LOOK_AGAIN_MS } from './alone.js';
 import { rememberCells } from './cellIndex.js';
 import type { ValidationImages } from './compare.js';
 import type { ExperimentConfig } from './config.js';
 import { diagnoseDraw } from './diagnoseDraw.js';
-import { checkEncoder, encoderOptionsOf, openExperimentEncoder } from './encoder.js';
+import { checkEncoder, encoderOptionsOf, openArmEncoder, openExperimentEncoder } from './encoder.js';
 import { type Cell, cellSteps, experimentArms, experimentCells, stepsOf } from './grid.js';
 import { type Draw, openDraw } from './openDraw.js';
 import { type Measured, openRunStore, type RunStore } from './runStore.js';
-import { type Subsets, subsetsOf } from './subsets.js';
+import { type EncoderOpener, type Subsets, subsetsOf } from './subsets.js';
 import { finishedRun, modelFile, type RunSpec, runKey, trainRun } from './trainRun.js';
 import type { RunResult } from './types.js';
 
@@ -109,7 +109,7 @@ export async function runGrid(
           });
         };
         const trainUnits = (units: readonly Unit[]) => trainAll(config, units, store, train, steps, job.signal);
-        const open = (modalities: readonly ('rgb' | 'semseg')[]) => openExperimentEncoder(config, modalities);
+        const open: EncoderOpener = (choice) => openArmEncoder(config, encoder, choice);
         /** The model of the full data and the first training seed, trained before all others where arms look at it. */
         const full = async (): Promise<WeightReader> => {
           const [unit] = await unitsOf(config, draw, subsets, own.filter(isFullModel));

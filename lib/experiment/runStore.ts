@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { claimFolder } from '../alone.js';
 import { DataError } from '../errors.js';
 import { writeFileAtomically } from '../files.js';
-import { claimFolder } from './alone.js';
 import type { CurvePoint } from './types.js';
 
 /** What a training run measured; whose arm it belongs to is not part of it, so arms that choose the same rows share it. */

@@ -26,7 +26,7 @@ export interface Subsets {
 }
 
 /** Opens an encoder of these modalities. */
-export type EncoderOpener = (modalities: readonly ('rgb' | 'semseg')[]) => Promise<Encoder>;
+export type EncoderOpener = (choice: Pick<EmbeddingChoice, 'modalities' | 'weights'>) => Promise<Encoder>;
 
 /**
  * @param trained weights of the model that was trained on all of the draw, for features of its adapter.
@@ -49,15 +49,16 @@ export function subsetsOf(
     return made;
   };
 
-  const whole = ({ aggregation, modalities, layer }: EmbeddingChoice) =>
-    once(matrices, keyOf({ aggregation, modalities, layer }), async () => {
+  const whole = ({ aggregation, modalities, layer, weights }: EmbeddingChoice) =>
+    once(matrices, keyOf({ aggregation, modalities, layer, weights }), async () => {
       if (isAdapterLayer(layer)) {
         return adapterFeatures(config, draw, await trained(), layer, aggregation as 'concat' | 'mean' | 'sum', job);
       }
-      const encoder = await openEncoder(modalities);
+      const encoder = await openEncoder({ modalities, weights });
       try {
         const block = layer === 'last' ? encoder.config.depth - 1 : Number(layer.slice('layer.'.length));
-        const name = keyOf({ draw: draw.identity, aggregation, modalities, block }).slice(0, 16);
+        const { identity } = encoder;
+        const name = keyOf({ draw: draw.identity, encoder: identity, aggregation, modalities, block }).slice(0, 16);
         const out = join(config.out, 'embeddings', name);
         const options = { aggregation, layer: block, batch: 16, cache: join(config.out, 'cache'), out, ...job };
         const { path } = await embed(draw.pool, encoder, options);

@@ -24,6 +24,8 @@ export interface EmbeddingChoice {
   readonly reduction: Reduction;
   /** Dimensions after the reduction, `auto` = as many as `chooseDimensions` says in each draw; absent for `none`. */
   readonly dims?: number | 'auto' | undefined;
+  /** File with the encoder's weights, or `random`; absent where it is the encoder that the model is trained on. */
+  readonly weights?: string | undefined;
 }
 
 /** One way to choose the training data, compared with the others at the same budget and protocol. */

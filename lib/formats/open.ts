@@ -164,14 +164,7 @@ export async function readEmbeddings(
   const file = await openEmbeddings(source);
   try {
     const { rows, cols, notes } = file;
-    const data = sharedFloats(file.dtype, rows * cols, file.path);
-    const rowsPerRead = Math.max(1, Math.floor(CHUNK_BYTES / (cols * data.BYTES_PER_ELEMENT)));
-    for (let row = 0; row < rows; row += rowsPerRead) {
-      options.signal?.throwIfAborted();
-      const count = Math.min(rowsPerRead, rows - row);
-      await file.read(row, count, data.subarray(row * cols, (row + count) * cols));
-    }
-    return { data, rows, cols, notes };
+    return { data: await readAll(file, options), rows, cols, notes };
   } finally {
     await file.close();
   }
@@ -225,4 +218,27 @@ async function startOf(path: string): Promise<Buffer> {
   } finally {
     await file.close();
   }
+}
+
+/** The `notes` on embeddings that are read elsewhere, such as in a thread. */
+export async function notesOf(source: EmbeddingSource): Promise<string[]> {
+  const file = await openEmbeddings(source);
+  await file.close();
+  return [...file.notes];
+}
+
+/** All rows of an opened file; as `readEmbeddings`. */
+export async function readAll(
+  file: EmbeddingRows,
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<Float32Array | Float64Array> {
+  const { rows, cols } = file;
+  const data = sharedFloats(file.dtype, rows * cols, file.path);
+  const rowsPerRead = Math.max(1, Math.floor(CHUNK_BYTES / (cols * data.BYTES_PER_ELEMENT)));
+  for (let row = 0; row < rows; row += rowsPerRead) {
+    options.signal?.throwIfAborted();
+    const count = Math.min(rowsPerRead, rows - row);
+    await file.read(row, count, data.subarray(row * cols, (row + count) * cols));
+  }
+  return data;
 }

@@ -52,7 +52,7 @@ export interface EmbeddingRows {
 }
 
 export function onDisk(input: Embeddings): input is EmbeddingSource {
-  return typeof input === 'string' || 'path' in input;
+  return typeof input === 'string' || (typeof input === 'object' && input !== null && 'path' in input);
 }
 
 /** How messages call the input. */

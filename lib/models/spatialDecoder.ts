@@ -22,18 +22,30 @@ export interface DecoderConfig {
   readonly heads: number;
 }
 
+/**
+ * What a decoder rebuilds: images as the encoder gets them, labels, depth, and `norm_rgb`: RGB again, each patch with mean 0
+ * and standard deviation 1. Upstream's names.
+ */
+export const REBUILT = ['rgb', 'semseg', 'depth', 'norm_rgb'] as const;
+export type Rebuilt = (typeof REBUILT)[number];
+
+/** The modality whose tokens a decoder asks for; depth is none that the encoder sees. */
+export function modalityOf(task: Rebuilt): EncoderModality | 'depth' {
+  return task === 'norm_rgb' ? 'rgb' : task;
+}
+
 /** What a patch is made of, upstream's (c ph pw): channels of the image or classes, and pixels or labels along each side. */
-export function patchLayout(encoder: MultimaeConfig, task: EncoderModality): { channels: number; side: number } {
-  return task === 'rgb'
-    ? { channels: 3, side: encoder.patch }
-    : { channels: encoder.semsegClasses, side: encoder.patch / encoder.semsegStride };
+export function patchLayout(encoder: MultimaeConfig, task: Rebuilt): { channels: number; side: number } {
+  return task === 'semseg'
+    ? { channels: encoder.semsegClasses, side: encoder.patch / encoder.semsegStride }
+    : { channels: task === 'depth' ? 1 : 3, side: encoder.patch };
 }
 
 /** Name and shape of every weight of the decoder of `task`, in the order of an official checkpoint. */
 export function decoderWeights(
   { dim, depth }: DecoderConfig,
   encoder: MultimaeConfig,
-  task: EncoderModality,
+  task: Rebuilt,
 ): Map<string, readonly number[]> {
   const prefix = decoderPrefix(task);
   const grid = encoder.image / encoder.patch;
@@ -66,10 +78,11 @@ export function decoderWeights(
 /**
  * Patches of `task` [B, N, c ph pw] from the encoder's tokens [B, V + G, D]: those of the V visible patches, then the
  * global ones. `chosen` [B, V, T] is one-hot: row v marks the patch that visible token v comes from; `masked` [B, N, 1] is
- * 1 for patches of the task that are not visible, else 0.
+ * 1 for patches of the task's modality that are not visible, else 0; all 1 where the encoder does not see the modality.
  *
  *     c = proj_context(tokens); those of patches get the position of their patch and the embedding of their modality
- *     q = for each patch of the task its token in c, or the mask token; with the same position and embedding
+ *     q = for each patch of the task its token in c, or the mask token; with the same position and embedding (no embedding
+ *         where the encoder does not see the modality)
  *     x = cross-attention(query_norm(q), context_norm(c));  x += mlp(out_norm(x));  self-attention blocks;  out_proj
  *
  * There is no residual around the cross-attention upstream.
@@ -81,14 +94,14 @@ export function decoderGraph(
   masked: Value,
   config: DecoderConfig,
   encoder: MultimaeConfig,
-  task: EncoderModality,
+  task: Rebuilt,
 ): Value {
   const prefix = decoderPrefix(task);
   return within(graph, `decoder.${task}`, () => {
     const { dim, depth, heads } = config;
     const { channels, side } = patchLayout(encoder, task);
     const [, visible] = chosen.shape as readonly [number, number, number];
-    const places = placeEmbeddings(graph, dim, encoder, prefix);
+    const { positions, places } = placeEmbeddings(graph, dim, encoder, prefix);
 
     const projected = namedLinear(graph, tokens, `${prefix}proj_context`, dim, encoder.dim);
     const patches = slice(graph, projected, 1, 0, visible);
@@ -97,11 +110,13 @@ export function decoderGraph(
     const context =
       encoder.globalTokens > 0 ? concat(graph, [placed, slice(graph, projected, 1, visible, all)], 1) : placed;
 
-    const own = encoder.modalities.indexOf(task);
+    const own = (encoder.modalities as readonly string[]).indexOf(modalityOf(task));
     const count = (encoder.image / encoder.patch) ** 2;
-    const back = swapLast(graph, slice(graph, chosen, 2, own * count, (own + 1) * count));
     const blanks = multiply(graph, masked, addParameter(graph, `${prefix}mask_token`, [1, 1, dim]));
-    const queries = add(graph, add(graph, matmul(graph, back, patches), blanks), places[own]!);
+    const tokensOf = (modality: number) =>
+      matmul(graph, swapLast(graph, slice(graph, chosen, 2, modality * count, (modality + 1) * count)), patches);
+    const queries =
+      own < 0 ? add(graph, blanks, positions) : add(graph, add(graph, tokensOf(own), blanks), places[own]!);
 
     const norm = (value: Value, name: string) => namedNorm(graph, value, `${prefix}${name}`, dim);
     let x = crossAttention(graph, norm(queries, 'query_norm'), norm(context, 'context_norm'), config, prefix);
@@ -115,19 +130,20 @@ export function decoderGraph(
   });
 }
 
-function decoderPrefix(task: EncoderModality): string {
+function decoderPrefix(task: Rebuilt): string {
   return `output_adapters.${task}.`;
 }
 
-/** Position plus embedding of the modality for each patch, [N, dim] for each modality. */
+/** Position of each patch, [N, dim], and position plus embedding of the modality, [N, dim] for each modality. */
 function placeEmbeddings(graph: Graph, dim: number, { modalities, image, patch }: MultimaeConfig, prefix: string) {
   const grid = image / patch;
   const table = flattenImage(graph, addParameter(graph, `${prefix}pos_emb`, [1, dim, grid, grid]), grid ** 2);
   const positions = reshape(graph, transpose(graph, table, [0, 2, 1]), [grid ** 2, dim]);
-  return modalities.map((modality) => {
+  const places = modalities.map((modality) => {
     const embedding = addParameter(graph, `${prefix}task_embeddings.${modality}`, [1, 1, dim]);
     return add(graph, positions, reshape(graph, embedding, [1, dim]));
   });
+  return { positions, places };
 }
 
 function crossAttention(graph: Graph, x: Value, context: Value, { dim, heads }: DecoderConfig, prefix: string): Value {

@@ -1,9 +1,10 @@
 /** What an encoder learns in pretraining: the model around it, its first weights and its data. */
-import { integer } from '../check.js';
+import { integer, oneOf, outOfRange } from '../check.js';
 import { adapterWeights, tokenGrid } from '../models/adapter.js';
 import type { MultimaeConfig } from '../models/config.js';
 import { initialWeight } from '../models/initialise.js';
 import { initialAdapterWeight } from '../models/initialiseAdapter.js';
+import { REBUILT, type Rebuilt } from '../models/spatialDecoder.js';
 import { depthUnit } from '../train/depthTarget.js';
 import { type MaskedConfig, patchCount } from '../train/maskedGraph.js';
 import { maskedData } from '../train/masks.js';
@@ -12,7 +13,7 @@ import type { SampleSource, TrainingData } from '../train/types.js';
 
 /**
  * - `depth`: depth in metres, with a DPT adapter, which the paper tunes for before it takes embeddings.
- * - `masked`: a few patches of all modalities are seen, the others are rebuilt: MultiMAE's own (arXiv 2204.01678).
+ * - `masked`: a few patches of all modalities are seen, the others and depth are rebuilt: MultiMAE's own (arXiv 2204.01678).
  */
 export const PRETRAIN_OBJECTIVES = ['depth', 'masked'] as const;
 export type PretrainObjective = (typeof PRETRAIN_OBJECTIVES)[number];
@@ -64,13 +65,30 @@ export async function depthPretraining(
 }
 
 /**
- * Encoder on `visible` patches, a quarter of all if not given (98 of 392 in the official recipe), and a decoder for each
- * modality: 256 wide with 8 heads for encoders as wide as the official ones, else half as wide as the encoder.
+ * What is rebuilt: what is asked for, or else all that the official recipe has, as far as encoder and data have it.
+ * @throws {TypeError | RangeError} naming what is no modality of the encoder.
+ */
+export function rebuiltOf(
+  wanted: readonly Rebuilt[] | undefined,
+  { modalities }: MultimaeConfig,
+  dataHasDepth: boolean,
+): readonly Rebuilt[] {
+  const possible = REBUILT.filter(
+    (task) => task === 'depth' || modalities.includes(task === 'norm_rgb' ? 'rgb' : task),
+  );
+  if (wanted?.length === 0) throw outOfRange('rebuild', 'a list with at least one of them', 'empty');
+  for (const task of wanted ?? []) oneOf('rebuild', task, possible);
+  return possible.filter((task) => (wanted ? wanted.includes(task) : task !== 'depth' || dataHasDepth));
+}
+
+/**
+ * Encoder on `visible` patches, a quarter of all if not given, and a decoder for each of `rebuilt`: 256 wide with 8 heads for encoders as wide as the official ones, else half as wide as the encoder.
  * Masks of validation are the same for every seed.
  */
 export function maskedPretraining(
   config: MultimaeConfig,
   visible: number | undefined,
+  rebuilt: readonly Rebuilt[],
   seed: number,
 ): Pretraining<MaskedConfig> {
   const patches = patchCount(config);
@@ -79,6 +97,7 @@ export function maskedPretraining(
   const model: MaskedConfig = {
     encoder: config,
     decoder: { dim: 32 * heads, depth: 2, heads },
+    rebuilt,
     visible: integer('visible', visible ?? Math.max(1, Math.round(patches / 4)), 1, patches - 1),
     training: 'end-to-end',
     loss: 'masked',

@@ -8,14 +8,21 @@ import { integer, oneOf, outOfRange } from '../check.js';
 import { openDataset } from '../data/open.js';
 import { makeOutFolder, writeFileAtomically } from '../files.js';
 import { type EncoderOptions, openEncoderWeights } from '../models/openEncoder.js';
+import type { Rebuilt } from '../models/spatialDecoder.js';
 import type { JobOptions } from '../progress.js';
 import type { Augmentation } from '../train/augment.js';
 import type { CurvePoint } from '../train/curve.js';
-import { openImages } from '../train/images.js';
+import { checkModalities, openImages } from '../train/images.js';
 import { openLoader } from '../train/loader.js';
 import { exportOnnx, saveWeights } from '../train/saveModel.js';
 import { train } from '../train/train.js';
-import { depthPretraining, maskedPretraining, PRETRAIN_OBJECTIVES, type PretrainObjective } from './objectives.js';
+import {
+  depthPretraining,
+  maskedPretraining,
+  PRETRAIN_OBJECTIVES,
+  type PretrainObjective,
+  rebuiltOf,
+} from './objectives.js';
 
 export interface PretrainOptions extends JobOptions {
   /** A data set, with depth where that is the objective, see `openDataset`; its splits `train` and `val`. */
@@ -34,6 +41,11 @@ export interface PretrainOptions extends JobOptions {
   featureDim?: number | undefined;
   /** Of `masked`: patches that the encoder sees of a sample, of all modalities together; a quarter if not given. */
   visible?: number | undefined;
+  /**
+   * Of `masked`: what is rebuilt. If not given, as the official recipe: all modalities of the encoder, RGB a second time with
+   * normalised patches (`norm_rgb`), and depth where both splits have it.
+   */
+  rebuild?: readonly Rebuilt[] | undefined;
   /** `none` if not given. */
   augmentation?: Augmentation | undefined;
   /** Of the first weights of adapter or decoders, the order of the samples, masks and augmentation; 0 if not given. */
@@ -71,12 +83,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const steps = integer('steps', options.steps ?? 2000, 1);
   const batch = integer('batch', options.batch ?? 8, 1);
   const features = integer('featureDim', options.featureDim ?? 24, 2);
-  const foreign = objective === 'masked' ? 'featureDim' : 'visible';
-  if (options[foreign] !== undefined) {
+  for (const foreign of objective === 'masked' ? (['featureDim'] as const) : (['visible', 'rebuild'] as const)) {
+    if (options[foreign] === undefined) continue;
     throw outOfRange(foreign, `left out where the objective is ${objective}`, options[foreign]);
   }
   const job = { signal, onProgress };
-  await makeOutFolder(out);
   const source = await openEncoderWeights(options.encoder);
   const open: { close(): Promise<void> }[] = [source];
   const opened = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {
@@ -86,11 +97,19 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   };
   try {
     const { config } = source;
-    const masked = objective === 'masked' ? maskedPretraining(config, options.visible, seed) : undefined;
-    const cache = join(out, 'cache');
     const known = await opened(openDataset(data, { split: 'train' }));
     const unseen = await opened(openDataset(data, { split: 'val' }));
-    const common = { cache, depth: objective === 'depth', ...job };
+    const both = [known, unseen];
+    const hasDepth = both.every(({ modalities }) => modalities.includes('depth'));
+    const masked =
+      objective === 'masked'
+        ? maskedPretraining(config, options.visible, rebuiltOf(options.rebuild, config, hasDepth), seed)
+        : undefined;
+    const depth = masked?.model.rebuilt.includes('depth') ?? true;
+    for (const dataset of both) checkModalities(dataset, config, depth);
+    await makeOutFolder(out);
+    const cache = join(out, 'cache');
+    const common = { cache, depth, ...job };
     const images = await opened(openImages(known, config, { ...common, augmentation: options.augmentation, seed }));
     const held = await opened(openImages(unseen, config, common));
     const pretraining = masked ?? (await depthPretraining(config, images, features, seed));

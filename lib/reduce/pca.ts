@@ -1,147 +1,241 @@
 /**
- * Principal component analysis by ml-pca: exact, for what fits a small eigenproblem. The worker accumulates the smaller
- * of the d x d covariance and the N x N Gram matrix in float64, and ml-pca takes its eigenvectors, which is some
- * twenty times faster than handing it the data (its SVD and NIPALS walk the whole matrix again and again).
+ * Principal component analysis: of small matrices by ml-pca, exact in float64; of all others in the native engine, in memory
+ * or block by block from a file. docs/reduction.md has the methods, their errors and what they need.
  */
-import { Worker } from 'node:worker_threads';
+import { setImmediate } from 'node:timers/promises';
 import { integer } from '../check.js';
-import * as errors from '../errors.js';
-import { sharedFloats } from '../formats/npy.js';
-import { openEmbeddings } from '../formats/open.js';
+import { DataError } from '../errors.js';
+import { openEmbeddings, readAll, readEmbeddings } from '../formats/open.js';
 import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
+import { sharedData } from '../sharedData.js';
+import type { LinearModel, PcaSummary } from './linearModel.js';
+import { fitInPasses, type PcaRows, transformInPasses } from './pcaPasses.js';
+import { PCA_MEMORY, type PcaPlan, planPca } from './pcaPlan.js';
+import { fitSmall, transformSmall } from './smallPca.js';
 
-/** A linear map to fewer dimensions: y = (x - mean) * components^T. Arrays are on SharedArrayBuffers. */
-export interface LinearModel {
-  /** d, features of the input. */
-  readonly inputs: number;
-  /** k, features of the output. */
-  readonly outputs: number;
-  /** [d]. */
-  readonly mean: Float64Array;
-  /** [k, d] row-major, orthonormal rows; the entry of largest magnitude in each row is positive. */
-  readonly components: Float64Array;
-  /** [k], sample variance (divisor N - 1) along each component, descending. */
-  readonly variance: Float64Array;
-  /** Sum of the variances of all d features; `variance[i] / totalVariance` is the explained ratio. */
-  readonly totalVariance: number;
-  /** Dimensions that the data really has: at most min(N - 1, d), fewer where points are dependent. */
-  readonly rank: number;
+export { load, save } from './pcaModel.js';
+export type { PcaMethod } from './pcaPlan.js';
+
+export interface PcaOptions extends JobOptions {
+  /** Wanted number of components; fewer where the data varies in no more. */
+  dims: number;
+  /** Scores are divided by the standard deviation of their component; false if not given. */
+  whiten?: boolean | undefined;
+  /** Of the randomized method; 0 if not given. */
+  seed?: number | undefined;
+  /** 0, the default, = all of the machine. The result does not depend on it. */
+  threads?: number | undefined;
+  /** Bytes that the fit may use, about, beside what is in memory already and the scores; 4 GiB if not given. What does not fit is read again and again. */
+  memory?: number | undefined;
 }
 
-/** What fits a linear reduction and applies it; a faster implementation replaces the one here behind this type. */
-export interface Reducer {
-  fit(input: Embeddings, dims: number, options?: JobOptions): Promise<LinearModel>;
-  transform(model: LinearModel, input: Embeddings, options?: JobOptions): Promise<EmbeddingMatrix>;
-}
-
-/** Largest min(N, d) whose eigenproblem ml-pca solves in about a minute; its time grows with the cube. */
-export const MAX_SIDE = 2048;
-
-/** What the worker is given; every array is on a SharedArrayBuffer. */
-export type PcaTask =
-  | { kind: 'fit'; input: Embeddings; dims: number }
-  | { kind: 'transform'; input: Embeddings; model: LinearModel; out: Float32Array | Float64Array };
-
-/** What the worker says. `done` is a share of the work in 0..1. */
-export type PcaMessage =
-  | { kind: 'progress'; done: number }
-  | { kind: 'done'; model?: LinearModel }
-  | { kind: 'failed'; name: string; code: string; message: string };
+/** Rows that go through `transform` at a time. */
+const TRANSFORM_BYTES = 64 << 20;
 
 /**
- * Exact PCA for min(N, d) <= 2048, in a worker thread.
- * - `fit` keeps `min(dims, rank)` components. Memory: 8 min(N, d)^2 bytes and a block of rows; where N < d the whole
- *   matrix is in memory.
- * - `transform` gives [N, k] of the input's type on a SharedArrayBuffer.
- * @throws {DataError} `ERR_PCA_TOO_LARGE`, `ERR_PCA_NO_VARIANCE`, `ERR_NOT_FINITE` or of the file; rejects with
- * `signal.reason` when aborted.
+ * Fits `min(dims, rank)` components to rows in memory or on disk.
+ * @throws {DataError} `ERR_PCA_NO_VARIANCE`, `ERR_NOT_FINITE` naming row and column, `ERR_PCA_OVERFLOW`, `ERR_OUT_OF_MEMORY`, or
+ * of the file; {RangeError} for options; rejects with `signal.reason` when aborted.
  */
-export const pca: Reducer = {
-  async fit(input, dims, options = {}) {
-    const { rows, cols } = await shapeOf(input);
-    integer('dims', dims, 1);
-    if (rows < 2) throw tooFewRows(input);
-    if (Math.min(rows, cols) > MAX_SIDE) {
-      throw new errors.DataError(
-        'ERR_PCA_TOO_LARGE',
-        `${sourceOf(input)} has ${rows} points of ${cols} features: exact PCA takes at most ${MAX_SIDE} of one or the other. ` +
-          'Embed with aggregation mean or concat-modalities, reduce without (method none), or fit on a sample of the rows.',
-      );
+export async function fit(input: Embeddings, options: PcaOptions): Promise<LinearModel> {
+  return (await fitRows(input, options, { components: true, scores: false })).model!;
+}
+
+/**
+ * `fit`, then `transform` of the same rows, without a pass over them where the method has the scores at hand.
+ * @param options `model`: whether the model is wanted too. The Gram method (N < d) needs a second pass and k * d * 4 bytes for
+ * it; without it, the score of largest magnitude of each component is positive, not the entry of the component.
+ * @returns float [N, k] of the input's type on a SharedArrayBuffer.
+ * @throws as `fit`.
+ */
+export async function fitTransform(
+  input: Embeddings,
+  options: PcaOptions & { model?: boolean | undefined },
+): Promise<{ matrix: EmbeddingMatrix; summary: PcaSummary; model?: LinearModel }> {
+  return fitRows(input, options, { components: options.model ?? false, scores: true }) as ReturnType<
+    typeof fitTransform
+  >;
+}
+
+/**
+ * Coordinates of rows on the components of a model.
+ * @param input [M, d] of the model's d.
+ * @returns float [M, k] of the input's type on a SharedArrayBuffer.
+ * @throws as `fit`.
+ */
+export async function transform(
+  model: LinearModel,
+  input: Embeddings,
+  options: JobOptions & { threads?: number | undefined } = {},
+): Promise<EmbeddingMatrix> {
+  const threads = integer('threads', options.threads ?? 0, 0, 1024);
+  return withRows(input, options, async (rows) => {
+    integer('number of features', rows.cols, model.inputs, model.inputs);
+    if (model.components instanceof Float64Array) {
+      const data = rows.data ?? (await readAll(rows.file!, options));
+      return transformSmall(model, { data, rows: rows.rows, cols: rows.cols }, rows.source, options);
     }
-    const shared = await toShared(input, options.signal);
-    const model = await runWorker({ kind: 'fit', input: shared, dims }, rows, options);
-    return model!;
-  },
-
-  async transform(model, input, options = {}) {
-    const { rows, cols, dtype } = await shapeOf(input);
-    integer('number of features', cols, model.inputs, model.inputs);
-    const out = sharedFloats(dtype, rows * model.outputs, `The reduction of ${sourceOf(input)}`);
-    const shared = await toShared(input, options.signal);
-    await runWorker({ kind: 'transform', input: shared, model, out }, rows, options);
-    return { data: out, rows, cols: model.outputs };
-  },
-};
-
-async function shapeOf(input: Embeddings) {
-  if (!onDisk(input)) {
-    integer('data.length', input.data.length, input.rows * input.cols, input.rows * input.cols);
-    const dtype = input.data instanceof Float32Array ? ('float32' as const) : ('float64' as const);
-    return { rows: input.rows, cols: input.cols, dtype };
-  }
-  const file = await openEmbeddings(input);
-  await file.close();
-  return file;
-}
-
-function tooFewRows(input: Embeddings): Error {
-  return new errors.DataError('ERR_PCA_NO_VARIANCE', `${sourceOf(input)} has one row only: PCA needs at least two.`);
-}
-
-/** The matrix itself if other threads can see it, else a copy that they can, made without blocking the event loop. */
-async function toShared(input: Embeddings, signal?: AbortSignal): Promise<Embeddings> {
-  if (onDisk(input) || input.data.buffer instanceof SharedArrayBuffer) return input;
-  const { data, rows, cols } = input;
-  const copy = sharedFloats(data instanceof Float32Array ? 'float32' : 'float64', data.length, sourceOf(input));
-  const chunk = 1 << 20;
-  for (let i = 0; i < data.length; i += chunk) {
-    signal?.throwIfAborted();
-    copy.set(data.subarray(i, i + chunk), i);
-    await new Promise(setImmediate);
-  }
-  return { data: copy, rows, cols };
-}
-
-function runWorker(task: PcaTask, rows: number, options: JobOptions): Promise<LinearModel | undefined> {
-  const { signal, onProgress } = options;
-  signal?.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./pcaWorker.js', import.meta.url), { workerData: task });
-    const settle = (finish: () => void) => {
-      signal?.removeEventListener('abort', abort);
-      // Its memory (a Gram matrix, perhaps) is given back before the caller goes on.
-      worker.terminate().then(finish, finish);
-    };
-    const abort = () => settle(() => reject(signal!.reason));
-    signal?.addEventListener('abort', abort, { once: true });
-    worker.on('message', (message: PcaMessage) => {
-      if (message.kind === 'progress') {
-        onProgress?.({ stage: 'reduce', done: Math.floor(message.done * rows), total: rows, unit: 'points' });
-      } else if (message.kind === 'done') {
-        onProgress?.({ stage: 'reduce', done: rows, total: rows, unit: 'points' });
-        settle(() => resolve(message.model));
-      } else {
-        settle(() => reject(revive(message)));
-      }
-    });
-    worker.on('error', (error) => settle(() => reject(error)));
+    const data = await transformInPasses(model, rows, blockRowsOf(rows), { ...options, threads });
+    return { data, rows: rows.rows, cols: model.outputs };
   });
 }
 
-/** Errors lose their class between threads. */
-function revive({ name, code, message }: Extract<PcaMessage, { kind: 'failed' }>): Error {
-  if (name === 'DataError') return new errors.DataError(code, message);
-  return Object.assign(new Error(message), { name, code });
+/**
+ * A model of the rows that `model` was fitted to and of new ones, from the components and the new rows alone (Ross, Lim, Lin
+ * and Yang 2008, Incremental learning for robust visual tracking, section 3.1): exact where the model kept all components, else
+ * what the earlier rows had outside them is lost.
+ * @param input [M, d] of the model's d; in memory, or read into it.
+ * @param options `dims`: components to keep; as many as before if not given.
+ * @throws as `fit`.
+ */
+export async function update(
+  model: LinearModel,
+  input: Embeddings,
+  options: Partial<PcaOptions> = {},
+): Promise<LinearModel> {
+  const { rows, cols, data } = onDisk(input) ? await readEmbeddings(input, options) : checked(input);
+  integer('number of features', cols, model.inputs, model.inputs);
+  const dims = integer('dims', options.dims ?? model.outputs, 1);
+  const source = sourceOf(input);
+  const mean = new Float64Array(cols);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0, o = i * cols; j < cols; j++, o++) mean[j]! += data[o]! / rows;
+    if (i % 256 === 0) await pause(options.signal);
+  }
+  // Scatter of all rows = that along the components + that of the new rows + that of the two means.
+  const height = model.outputs + rows + 1;
+  const stack = new Float64Array(new SharedArrayBuffer(8 * height * cols));
+  for (let k = 0; k < model.outputs; k++) {
+    const size = Math.sqrt(model.variance[k]! * (model.rows - 1));
+    for (let j = 0; j < cols; j++) stack[k * cols + j] = size * model.components[k * cols + j]!;
+  }
+  for (let i = 0; i < rows; i++) {
+    const o = (model.outputs + i) * cols;
+    for (let j = 0; j < cols; j++) stack[o + j] = data[i * cols + j]! - mean[j]!;
+    if (i % 256 === 0) await pause(options.signal);
+  }
+  const all = model.rows + rows;
+  const apart = Math.sqrt((model.rows * rows) / all);
+  let missed = model.totalVariance * (model.rows - 1);
+  for (const variance of model.variance) missed -= variance * (model.rows - 1);
+  for (let j = 0; j < cols; j++) stack[(height - 1) * cols + j] = apart * (mean[j]! - model.mean[j]!);
+  const merged = await fitRows(
+    { data: stack, rows: height, cols },
+    { ...options, dims },
+    { components: true, scores: false, aboutZero: true, source },
+  );
+  const scale = (height - 1) / (all - 1);
+  return {
+    ...merged.model!,
+    rows: all,
+    mean: model.mean.map((value, j) => value + ((mean[j]! - value) * rows) / all),
+    variance: merged.model!.variance.map((value) => value * scale),
+    totalVariance: merged.model!.totalVariance * scale + Math.max(0, missed) / (all - 1),
+    whiten: options.whiten ?? model.whiten,
+  };
+}
+
+interface Wanted {
+  readonly components: boolean;
+  readonly scores: boolean;
+  readonly aboutZero?: boolean;
+  readonly source?: string;
+}
+
+async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
+  const dims = integer('dims', options.dims, 1);
+  const seed = integer('seed', options.seed ?? 0, 0);
+  const threads = integer('threads', options.threads ?? 0, 0, 1024);
+  const memory = integer('memory', options.memory ?? PCA_MEMORY, 1);
+  const { whiten = false, signal, onProgress } = options;
+  const job = { signal, onProgress };
+  return withRows(input, options, async (given) => {
+    const rows = { ...given, source: wanted.source ?? given.source };
+    if (rows.rows < 2) {
+      throw new DataError('ERR_PCA_NO_VARIANCE', `${rows.source} has one row only: PCA needs at least two.`);
+    }
+    const plan = planOf(rows, dims, memory, wanted);
+    const whole =
+      rows.file && plan.whole ? { ...rows, file: undefined, data: await readAll(rows.file, { signal }) } : rows;
+    if (plan.method === 'small') {
+      const matrix = { data: whole.data!, rows: rows.rows, cols: rows.cols };
+      const model = { ...(await fitSmall(matrix, dims, rows.source, job)), whiten };
+      const { variance, totalVariance, rank } = model;
+      const summary: PcaSummary = { method: 'small', variance, totalVariance, rank, passes: 1 };
+      return {
+        summary,
+        ...(wanted.components && { model }),
+        ...(wanted.scores && { matrix: await transformSmall(model, matrix, rows.source, { signal }) }),
+      };
+    }
+    // Where the scores are not at hand they are made from the components.
+    const components = wanted.components || plan.method === 'covariance' || !plan.scores;
+    const aboutZero = wanted.aboutZero ?? false;
+    const passes = { ...job, dims, seed, threads, whiten, aboutZero, components, scores: wanted.scores };
+    const { scores, model, summary } = await fitInPasses(whole, plan, passes);
+    const cols = summary.variance.length;
+    const data = wanted.scores
+      ? (scores ?? (await transformInPasses(model!, whole, blockRowsOf(whole), { signal, threads })))
+      : undefined;
+    onProgress?.({ stage: 'reduce', done: rows.rows, total: rows.rows, unit: 'points' });
+    return {
+      summary,
+      ...(wanted.components && { model: model! }),
+      ...(data && { matrix: { data, rows: rows.rows, cols } }),
+    };
+  });
+}
+
+function planOf(rows: PcaRows, dims: number, memory: number, { components, aboutZero, source }: Wanted): PcaPlan {
+  const shape = {
+    rows: rows.rows,
+    cols: rows.cols,
+    dims: Math.min(dims, rows.rows, rows.cols),
+    valueBytes: rows.dtype === 'float32' ? (4 as const) : (8 as const),
+    loaded: rows.data !== undefined,
+    components,
+    memory,
+  };
+  const plan = planPca(shape, source ?? rows.source);
+  // ml-pca centres.
+  return aboutZero && plan.method === 'small'
+    ? { ...plan, method: rows.rows < rows.cols ? 'gram' : 'covariance', residentRows: rows.rows }
+    : plan;
+}
+
+/** The rows of an input; a file is closed afterwards. */
+async function withRows<T>(input: Embeddings, options: JobOptions, work: (rows: PcaRows) => Promise<T>): Promise<T> {
+  options.signal?.throwIfAborted();
+  const source = sourceOf(input);
+  if (!onDisk(input)) {
+    const { rows, cols } = checked(input);
+    const data = await sharedData(input, source, options.signal);
+    return work({ data, rows, cols, source, dtype: data instanceof Float32Array ? 'float32' : 'float64' });
+  }
+  const file = await openEmbeddings(input);
+  try {
+    const { rows, cols, dtype } = file;
+    return await work({ file, rows, cols, dtype, source });
+  } finally {
+    await file.close();
+  }
+}
+
+function checked(input: EmbeddingMatrix): EmbeddingMatrix {
+  const { rows, cols } = input;
+  integer('rows', rows, 1);
+  integer('cols', cols, 1);
+  integer('data.length', input.data.length, rows * cols, rows * cols);
+  return input;
+}
+
+function blockRowsOf({ rows, cols }: PcaRows): number {
+  return Math.min(rows, Math.max(1, Math.floor(TRANSFORM_BYTES / (8 * cols))));
+}
+
+async function pause(signal: AbortSignal | undefined): Promise<void> {
+  await setImmediate();
+  signal?.throwIfAborted();
 }

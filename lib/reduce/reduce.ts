@@ -1,29 +1,33 @@
 /** The second stage: embeddings -> fewer dimensions. */
 import { oneOf } from '../check.js';
-import { openEmbeddings, readEmbeddings } from '../formats/open.js';
+import { notesOf, readEmbeddings } from '../formats/open.js';
 import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
-import type { JobOptions } from '../progress.js';
-import { type LinearModel, pca } from './pca.js';
+import type { LinearModel, PcaSummary } from './linearModel.js';
+import * as pca from './pca.js';
 import * as umap from './umap.js';
 
 export const REDUCTIONS = ['pca', 'umap', 'none'] as const;
 export type Reduction = (typeof REDUCTIONS)[number];
 
-export interface ReduceOptions extends Omit<umap.UmapOptions, 'dims'> {
+export interface ReduceOptions extends Omit<umap.UmapOptions & pca.PcaOptions, 'dims'> {
   /**
-   * `pca`: the `dims` directions of largest variance. `umap`: a layout in `dims` dimensions that keeps near points near; the
-   * other options are for it. `none`: the embeddings as they are.
+   * `pca`: the `dims` directions of largest variance. `umap`: a layout in `dims` dimensions that keeps near points near.
+   * `none`: the embeddings as they are.
    */
   method: Reduction;
   /** Wanted number of features, for `pca` and `umap`. */
   dims?: number | undefined;
+  /** For `pca`: whether the fitted model is wanted too; false if not given, for it may cost another pass over the data. */
+  model?: boolean | undefined;
 }
 
 export interface ReduceResult {
   /** [N, k]; on a SharedArrayBuffer for `pca`, `umap` (float32) and for whatever is read from a file. */
   readonly matrix: EmbeddingMatrix;
-  /** For `pca`: what was fitted. `variance[i] / totalVariance` is the explained ratio of component i. */
+  /** For `pca`: what was found. `variance[i] / totalVariance` is the explained ratio of component i. */
+  readonly pca?: PcaSummary;
+  /** For `pca`, where it was asked for: what `pca.transform` takes. */
   readonly model?: LinearModel;
   /** For `umap`: what was fitted. */
   readonly layout?: umap.UmapModel;
@@ -44,32 +48,17 @@ export async function reduce(input: Embeddings, options: ReduceOptions): Promise
     const { notes, ...matrix } = await readEmbeddings(input, options);
     return { matrix, notes, seconds: seconds() };
   }
-  const notes = await notesOf(input);
+  const notes = onDisk(input) ? await notesOf(input) : [];
   const dims = options.dims as number; // either `fit` refuses what is not a positive integer.
   if (options.method === 'umap') {
     const { model, matrix } = await umap.fit(input, { ...options, dims });
     return { matrix, layout: model, notes, seconds: seconds() };
   }
-  const { onProgress } = options;
-  const total = (half: 0 | 1): JobOptions => ({
-    signal: options.signal,
-    // Two passes over the points are one stage.
-    onProgress: onProgress && ((p) => onProgress({ ...p, done: Math.floor((p.done + half * p.total) / 2) })),
-  });
-  const model = await pca.fit(input, dims, total(0));
-  const matrix = await pca.transform(model, input, total(1));
-  if (model.outputs < dims) {
+  const { matrix, summary, model } = await pca.fitTransform(input, { ...options, dims });
+  if (matrix.cols < dims) {
     notes.push(
-      `${sourceOf(input)}: ${model.outputs} dimensions instead of ${dims}, because ${matrix.rows} points of ${model.inputs} features vary in no more.`,
+      `${sourceOf(input)}: ${matrix.cols} dimensions instead of ${dims}, because its ${matrix.rows} points vary in no more.`,
     );
   }
-  return { matrix, model, notes, seconds: seconds() };
-}
-
-/** What is not given as it is stored. Whatever reads the values opens the file again, in a thread of its own. */
-async function notesOf(input: Embeddings): Promise<string[]> {
-  if (!onDisk(input)) return [];
-  const file = await openEmbeddings(input);
-  await file.close();
-  return [...file.notes];
+  return { matrix, pca: summary, ...(model && { model }), notes, seconds: seconds() };
 }

@@ -1,6 +1,7 @@
 /** The second half of a selection: bins -> coreset, by a seeded uniform draw. */
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
-import { quotas, type Share } from './quotas.js';
+import { atOnce, STEP, type Steps } from '../steps.js';
+import { quotasInSteps, type Share } from './quotas.js';
 import { below, stream } from './random.js';
 import type { Partition, Selection } from './types.js';
 
@@ -103,22 +104,29 @@ function tooFew(budgetCount: number, available: number, which: string): RangeErr
  *
  * Rows that `remainder: 'drop'` left out of the bins are drawn only if they are to be included.
  *
- * On the calling thread, about 45 ns for each of the N rows.
+ * On the calling thread, about 45 ns for each of the N rows; `select` gives way to the event loop meanwhile.
  *
  * @throws {TypeError} or {RangeError} as `planDraw` does, and if the bins have fewer rows than the budget.
  */
 export function draw(partition: Partition, options: DrawOptions): Selection {
+  return atOnce(drawInSteps(partition, options));
+}
+
+/** `draw`, with pauses. */
+export function* drawInSteps(partition: Partition, options: DrawOptions): Steps<Selection> {
   const { bins, order, binCount } = partition;
   const { budgetCount, seed, marks } = planDraw(options, bins.length);
   if (options.quota !== undefined) oneOf('quota', options.quota, ['proportional', 'equal']);
 
   const shares: { -readonly [K in keyof Share]: Share[K] }[] = [];
   for (let bin = 0; bin < binCount; bin++) shares.push({ size: 0, low: 0, high: 0 });
-  for (const row of order) {
+  for (let i = 0; i < order.length; i++) {
+    const row = order[i]!;
     const share = shares[bins[row]!]!;
     share.size++;
     if (marks[row] === INCLUDED) share.low++;
     if (marks[row] !== EXCLUDED) share.high++;
+    if (i % STEP === STEP - 1) yield;
   }
   const outside: number[] = [];
   if (order.length < bins.length) {
@@ -134,23 +142,30 @@ export function draw(partition: Partition, options: DrawOptions): Selection {
   const equal = options.quota === 'equal';
   const given = equal ? shares.map((share) => ({ ...share, size: 1 })) : shares;
   let start = 0;
-  for (const [bin, quota] of quotas(budgetCount - outside.length, given).entries()) {
+  const parts = yield* quotasInSteps(budgetCount - outside.length, given);
+  for (const [bin, quota] of parts.entries()) {
     const { size, low } = shares[bin]!;
-    drawFrom(order.slice(start, start + size), quota - low, marks, seed, bin);
+    yield* drawFrom(order.slice(start, start + size), quota - low, marks, seed, bin);
     start += size;
+    if (bin % 64 === 63) yield;
   }
 
   const rows = new Int32Array(budgetCount);
   let count = 0;
-  for (const row of order) if (marks[row] === INCLUDED || marks[row] === DRAWN) rows[count++] = row;
+  for (let i = 0; i < order.length; i++) {
+    const row = order[i]!;
+    if (marks[row] === INCLUDED || marks[row] === DRAWN) rows[count++] = row;
+    if (i % STEP === STEP - 1) yield;
+  }
   rows.set(outside, count);
   return { partition, rows, seed };
 }
 
 /** Fisher-Yates from the front, no further than needed: a uniform random order of `rows`, of which free ones are taken. */
-function drawFrom(rows: Int32Array, wanted: number, marks: Uint8Array, seed: number, bin: number): void {
+function* drawFrom(rows: Int32Array, wanted: number, marks: Uint8Array, seed: number, bin: number): Steps<void> {
   const words = stream(seed, bin);
   for (let i = 0; wanted > 0; i++) {
+    if (i % STEP === STEP - 1) yield;
     const j = i + below(words, rows.length - i);
     const row = rows[j]!;
     rows[j] = rows[i]!;

@@ -1,3 +1,5 @@
+import { atOnce, STEP, type Steps, sorted } from '../steps.js';
+
 /** A bin as the budget sees it. */
 export interface Share {
   /** Rows in the bin. */
@@ -19,11 +21,18 @@ export interface Share {
  * `total` must be in sum low..sum high.
  */
 export function quotas(total: number, shares: readonly Share[]): number[] {
+  return atOnce(quotasInSteps(total, shares));
+}
+
+/** `quotas`, with pauses: there may be as many bins as rows. */
+export function* quotasInSteps(total: number, shares: readonly Share[]): Steps<number[]> {
   const rows = BigInt(shares.reduce((sum, { size }) => sum + size, 0));
-  const parts = shares.map(({ size, low, high }) => {
+  const parts: { whole: number; fraction: bigint; low: number; high: number }[] = [];
+  for (const [bin, { size, low, high }] of shares.entries()) {
     const product = BigInt(total) * BigInt(size);
-    return { whole: Number(product / rows), fraction: product % rows, low, high };
-  });
+    parts.push({ whole: Number(product / rows), fraction: product % rows, low, high });
+    if (bin % STEP === STEP - 1) yield;
+  }
   const quotasAt = (t: number) => parts.map(({ whole, low, high }) => Math.min(Math.max(whole + t, low), high));
   const leftAt = (t: number) => total - quotasAt(t).reduce((sum, quota) => sum + quota, 0);
 
@@ -33,13 +42,18 @@ export function quotas(total: number, shares: readonly Share[]): number[] {
     const middle = Math.floor((t + above) / 2);
     if (leftAt(middle) >= 0) t = middle;
     else above = middle;
+    yield;
   }
 
   const result = quotasAt(t);
-  const next = parts
-    .map((part, bin) => ({ ...part, bin }))
-    .filter(({ whole, low, high }) => whole + t >= low && whole + t < high)
-    .sort((a, b) => (a.fraction === b.fraction ? a.bin - b.bin : a.fraction > b.fraction ? -1 : 1));
-  for (const { bin } of next.slice(0, leftAt(t))) result[bin]!++;
+  const open = Int32Array.from(parts.keys()).filter((bin) => {
+    const { whole, low, high } = parts[bin]!;
+    return whole + t >= low && whole + t < high;
+  });
+  yield;
+  const fraction = (bin: number) => parts[bin]!.fraction;
+  const order = (a: number, b: number) => (fraction(a) === fraction(b) ? a - b : fraction(a) > fraction(b) ? -1 : 1);
+  const next = yield* sorted(open, order);
+  for (const bin of next.subarray(0, leftAt(t))) result[bin]!++;
   return result;
 }

@@ -2,14 +2,15 @@ import { integer, oneOf, outOfRange } from '../check.js';
 import { readEmbeddings } from '../formats/open.js';
 import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
+import { inSlices } from '../steps.js';
 import { checkMatrix, type PartitionOptions, partition } from './bins.js';
-import { type DrawOptions, draw, planDraw } from './draw.js';
+import { type DrawOptions, drawInSteps, planDraw } from './draw.js';
 import { maximize } from './maximize.js';
 import { type DensityBalancedOptions, densityBalanced } from './strategies/densityBalanced.js';
 import { herding } from './strategies/herding.js';
 import { ranked } from './strategies/ranked.js';
-import { type ClusterOptions, clusterStrata, groupStrata, oneStratum, report } from './strategies/strata.js';
-import type { Selection } from './types.js';
+import { type ClusterOptions, clusterStrata, groupStrataInSteps, oneStratum, report } from './strategies/strata.js';
+import type { Partition, Selection } from './types.js';
 
 /** Objectives that need nothing but the embeddings; `maximize` has all of them, with all their parameters. */
 const OBJECTIVES = [
@@ -68,21 +69,22 @@ export async function selectFrom(
 ): Promise<Selection> {
   const { rows } = matrix;
   const { budgetCount, seed } = planDraw(options, rows);
+  const draw = (strata: Partition, more = {}) => inSlices(drawInSteps(strata, { ...options, ...more }), options.signal);
   switch (strategy) {
     case 'bins': {
       const bins = integer('bins', options.bins, 1, rows);
-      return draw(await partition(matrix, { ...options, bins }, source), options);
+      return draw(await partition(matrix, { ...options, bins }, source));
     }
     case 'random':
-      return draw(oneStratum(rows), options);
+      return draw(oneStratum(rows));
     case 'kmeans': {
       const clusters = integer('clusters', options.clusters ?? Math.ceil(budgetCount / 10), 1, rows);
-      return draw(await clusterStrata(matrix, { ...options, clusters }, source), options);
+      return draw(await clusterStrata(matrix, { ...options, clusters }, source));
     }
     case 'round-robin': {
       const groups = options.groups ?? [];
       if (groups.length !== rows) throw outOfRange('groups.length', `${rows}, one group a row`, groups.length);
-      return draw(groupStrata(groups), { ...options, quota: 'equal' });
+      return draw(await inSlices(groupStrataInSteps(groups), options.signal), { quota: 'equal' });
     }
     case 'dbal':
       return densityBalanced(matrix, options, source);

@@ -61,13 +61,13 @@ function openMeter(model: TrainedModel, average: Average): Meter {
     };
   }
   if (model.loss === 'masked') {
-    const { modalities } = model.encoder;
+    const { rebuilt } = model;
     return {
       add: ({ prediction, count }) =>
         Array.from({ length: count }, (_, i) =>
-          modalities.reduce((sum, __, task) => sum + (prediction[i * modalities.length + task]! || 0), 0),
+          rebuilt.reduce((sum, __, task) => sum + (prediction[i * rebuilt.length + task]! || 0), 0),
         ),
-      result: (_, predictions) => meansOfLosses(predictions, modalities),
+      result: (_, predictions) => meansOfLosses(predictions, rebuilt),
     };
   }
   const meter = depthMeter(average);
@@ -133,7 +133,7 @@ async function* evaluations(
 function lossOf(model: TrainedModel, prediction: Float32Array, targets: Targets): number | undefined {
   if (model.loss === 'cross-entropy') return crossEntropyOf(prediction, targets.label!);
   if (model.loss !== 'masked') return undefined;
-  return Object.values(meansOfLosses(prediction, model.encoder.modalities)).reduce((sum, mean) => sum + mean, 0);
+  return Object.values(meansOfLosses(prediction, model.rebuilt)).reduce((sum, mean) => sum + mean, 0);
 }
 
 /** The batch itself is given up to the trainer. */

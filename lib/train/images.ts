@@ -59,8 +59,7 @@ export async function openImages(dataset: Dataset, config: MultimaeConfig, optio
   const seed = integer('seed', options.seed ?? 0, 0);
   const views = augmentation === 'none' ? 1 : (options.views ?? Number.POSITIVE_INFINITY);
   if (views !== Number.POSITIVE_INFINITY) integer('views', views, 1);
-  const modalities: Modality[] = [...config.modalities, ...(options.depth ? (['depth'] as const) : [])];
-  checkModalities(dataset, modalities);
+  const modalities = checkModalities(dataset, config, options.depth);
   options.signal?.throwIfAborted();
 
   const layout = await layoutOf(dataset, modalities, config, augmentation);
@@ -93,7 +92,12 @@ export async function openImages(dataset: Dataset, config: MultimaeConfig, optio
   return { rows: dataset.samples.length, views, identity: identity.digest('hex'), plan, prepared, key, ...reader };
 }
 
-function checkModalities(dataset: Dataset, modalities: readonly Modality[]): void {
+/**
+ * What training reads of a data set, after a check that it has all of it.
+ * @throws {DataError} `ERR_MODALITY_MISSING`, `ERR_DATASET_EMPTY`.
+ */
+export function checkModalities(dataset: Dataset, config: MultimaeConfig, depth: boolean): readonly Modality[] {
+  const modalities: Modality[] = [...config.modalities, ...(depth ? (['depth'] as const) : [])];
   if (dataset.samples.length === 0) {
     throw new DataError('ERR_DATASET_EMPTY', `${dataset.root} has no samples. Check the path and the split.`);
   }
@@ -101,13 +105,14 @@ function checkModalities(dataset: Dataset, modalities: readonly Modality[]): voi
     if (dataset.modalities.includes(modality)) continue;
     const cure =
       modality === 'depth'
-        ? 'Add depth maps (a `depth` path in manifest.jsonl, or a depth/ folder), or train a classifier instead.'
+        ? 'Add depth maps (a `depth` path in manifest.jsonl, or a depth/ folder), or train on something else.'
         : `Choose modalities among ${dataset.modalities.join(', ')}, or add the missing files.`;
     throw new DataError(
       'ERR_MODALITY_MISSING',
       `${dataset.root} does not have ${modality} for every sample, but training takes ${modalities.join(' + ')}. ${cure}`,
     );
   }
+  return modalities;
 }
 
 /** Decides from the first sample what all records hold. */

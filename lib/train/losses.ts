@@ -10,6 +10,7 @@ import {
   multiply,
   negate,
   scale,
+  squareRoot,
   subtract,
 } from '../onnx/ops/arithmetic.js';
 import { oneHot, reshape } from '../onnx/ops/layout.js';
@@ -61,7 +62,7 @@ export interface SampleLosses {
 
 /**
  * Squared error of the masked patches, the mean over a patch: `prediction` and `target` [B, N, P], `masked` [B, N, 1] with
- * 1 where a patch counts, else 0. MultiMAE's `MaskedMSELoss`, without normalised pixels.
+ * 1 where a patch counts, else 0. MultiMAE's `MaskedMSELoss`.
  */
 export function maskedSquaredError(graph: Graph, prediction: Value, target: Value, masked: Value): SampleLosses {
   const [batch] = fixedShape(graph, 'Sub', prediction) as [number];
@@ -69,6 +70,26 @@ export function maskedSquaredError(graph: Graph, prediction: Value, target: Valu
   const perPatch = reduceMean(graph, multiply(graph, difference, difference), [2]);
   const total = (x: Value) => reshape(graph, reduceSum(graph, x, [1]), [batch, 1]);
   return { sum: total(multiply(graph, perPatch, masked)), weight: total(masked) };
+}
+
+/**
+ * |prediction - target| of all valid pixels: all three [B, N, P], `valid` 1 where a pixel counts, else 0. MultiMAE's
+ * `MaskedL1Loss` of a modality that the encoder does not see, which is why no patch is left out.
+ */
+export function validAbsoluteError(graph: Graph, prediction: Value, target: Value, valid: Value): SampleLosses {
+  const [batch] = fixedShape(graph, 'Sub', prediction) as [number];
+  const difference = multiply(graph, subtract(graph, prediction, target), valid);
+  const total = (x: Value) => reshape(graph, reduceSum(graph, x, [1, 2]), [batch, 1]);
+  return { sum: total(absolute(graph, difference)), weight: total(valid) };
+}
+
+/** (x - mean) / sqrt(var + 1e-6) of each patch of [B, N, P], var with P - 1: the target of MAE's normalised pixels. */
+export function normalisedPatches(graph: Graph, patches: Value): Value {
+  const [, , size] = fixedShape(graph, 'Sub', patches) as [number, number, number];
+  const centred = subtract(graph, patches, reduceMean(graph, patches, [2]));
+  const squares = reduceSum(graph, multiply(graph, centred, centred), [2]);
+  const variance = add(graph, scale(graph, squares, 1 / (size - 1)), scalar(graph, 1e-6));
+  return divide(graph, centred, squareRoot(graph, variance));
 }
 
 /**

@@ -1,7 +1,9 @@
 /** Which patches the encoder sees in masked pretraining: random, but a function of seed, sample and pass alone. */
+import { setImmediate } from 'node:timers/promises';
 import { type Random, random } from '../data/random.js';
 import { type MaskedConfig, patchCount } from './maskedGraph.js';
-import type { TrainingData } from './types.js';
+import { standardiseDepth } from './standardDepth.js';
+import type { Batch, TrainingData } from './types.js';
 
 /** A key of its own among the streams of random numbers. */
 const STREAM = 0x6d61736b;
@@ -34,9 +36,13 @@ export function drawVisible(modalities: number, count: number, visible: number, 
 
 /**
  * The same samples with the patches that the model sees, `visible` int32 [B, V]: other ones for every sample and pass.
- * Validation, which always takes pass 0, sees the same at every step.
+ * Validation, which always takes pass 0, sees the same at every step. Depth, where it is rebuilt, is standardised.
  */
-export function maskedData(data: TrainingData, { encoder, visible }: MaskedConfig, seed: number): TrainingData {
+export function maskedData(
+  data: TrainingData,
+  { encoder, visible, rebuilt }: MaskedConfig,
+  seed: number,
+): TrainingData {
   const modalities = encoder.modalities.length;
   const count = patchCount(encoder) / modalities;
   return {
@@ -47,9 +53,20 @@ export function maskedData(data: TrainingData, { encoder, visible }: MaskedConfi
       places.forEach((place, i) => {
         ids.set(drawVisible(modalities, count, visible, random(STREAM, seed, place, epoch)), i * visible);
       });
+      if (rebuilt.includes('depth')) await standardiseAll(batch, places.length);
       return { ...batch, visible: { data: ids, dims: [places.length, visible] } };
     },
   };
+}
+
+/** Sorting an image takes a millisecond or more, between which the event loop comes round. */
+async function standardiseAll({ depth, valid }: Batch, count: number): Promise<void> {
+  const part = ({ data }: Batch[string], i: number) =>
+    data.subarray((i * data.length) / count, ((i + 1) * data.length) / count) as Float32Array;
+  for (let i = 0; i < count; i++) {
+    standardiseDepth(part(depth!, i), part(valid!, i));
+    await setImmediate();
+  }
 }
 
 /** Fisher-Yates, in place. */

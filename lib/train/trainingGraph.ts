@@ -53,8 +53,8 @@ export function modelWeights(model: TrainedModel): Map<string, readonly number[]
 }
 
 /** Whether training changes a weight: fixed position tables stay as they are. */
-export function isTrained({ encoder, training }: TrainedModel, name: string): boolean {
-  if (name.startsWith(ADAPTER_PREFIX)) return true;
+export function isTrained({ encoder, training, loss }: TrainedModel, name: string): boolean {
+  if (loss !== 'masked' && name.startsWith(ADAPTER_PREFIX)) return true;
   if (training === 'frozen') return false;
   return !name.endsWith('pos_emb') || (encoder.variant === 'paper' && name === 'input_adapters.rgb.pos_emb');
 }
@@ -70,7 +70,7 @@ export interface TrainingGraph {
 /**
  * The graph of one mini-batch. Inputs: the trained weights by their names; `tokens.<hook>` [B, T, C] or `pooled` [B, D]
  * (frozen) or `rgb` and `semseg` (end-to-end); the targets `depth` and `valid` [B, 1, S, S], or `label` int32 [B], or
- * `visible` int32 [B, V] (masked). Outputs: `loss` (in the unit of the target), `prediction` (in metres, logits, or the
+ * `visible` int32 [B, V] (masked, with `depth` and `valid` where depth is rebuilt). Outputs: `loss` (in the unit of the target), `prediction` (in metres, logits, or the
  * losses of `maskedGraph`; only without gradients), and `gradient.<weight>`.
  */
 export function trainingGraph(model: TrainedModel, batch: number, withGradients: boolean): TrainingGraph {

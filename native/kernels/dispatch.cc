@@ -4,6 +4,8 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "kernels/dot.h"
+#include "kernels/doubles.h"
+#include "kernels/gemm.h"
 #include "kernels/int8.h"
 #include "kernels/panel.h"
 #include "kernels/scores.h"
@@ -12,18 +14,24 @@
 namespace coregain {
 
 extern const DotKernel dot_scalar;
+extern const DoublesKernel doubles_scalar;
+extern const GemmKernel gemm_scalar;
 extern const Int8Kernel int8_scalar;
 extern const PanelKernel panel_scalar;
 extern const ScoresKernel scores_scalar;
 extern const VectorsKernel vectors_scalar;
 #if defined(__x86_64__)
 extern const DotKernel dot_avx2, dot_avx512;
+extern const DoublesKernel doubles_avx2, doubles_avx512;
+extern const GemmKernel gemm_avx2, gemm_avx512;
 extern const Int8Kernel int8_avx2, int8_avx512, int8_vnni, int8_amx;
 extern const PanelKernel panel_avx2, panel_avx512;
 extern const ScoresKernel scores_avx2, scores_avx512;
 extern const VectorsKernel vectors_avx2, vectors_avx512;
 #elif defined(__aarch64__)
 extern const DotKernel dot_neon;
+extern const DoublesKernel doubles_neon;
+extern const GemmKernel gemm_neon;
 extern const Int8Kernel int8_neon;
 extern const PanelKernel panel_neon;
 extern const ScoresKernel scores_neon;
@@ -99,6 +107,28 @@ const PanelKernel& panel_kernel(const std::string& wanted) {
   if (level == "neon") return panel_neon;
 #endif
   return panel_scalar;
+}
+
+const DoublesKernel& doubles_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "avx2") return doubles_avx2;
+  if (level != "scalar") return doubles_avx512;
+#elif defined(__aarch64__)
+  if (level == "neon") return doubles_neon;
+#endif
+  return doubles_scalar;
+}
+
+const GemmKernel& gemm_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "avx2") return gemm_avx2;
+  if (level != "scalar") return gemm_avx512;
+#elif defined(__aarch64__)
+  if (level == "neon") return gemm_neon;
+#endif
+  return gemm_scalar;
 }
 
 unsigned DotKernel::roundings(size_t d) const {

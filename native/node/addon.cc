@@ -12,6 +12,7 @@ class Addon : public Napi::Addon<Addon> {
     register_sieve(env, exports, jobs_);
     register_strategies(env, exports, jobs_);
     register_reduce(env, exports, jobs_);
+    register_pca(env, exports, jobs_);
     register_train(env, exports);
     register_render(env, exports, jobs_);
     napi_add_async_cleanup_hook(

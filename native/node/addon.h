@@ -12,6 +12,7 @@ void register_objectives(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_sieve(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_strategies(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_reduce(Napi::Env env, Napi::Object exports, Jobs& jobs);
+void register_pca(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_train(Napi::Env env, Napi::Object exports);
 void register_render(Napi::Env env, Napi::Object exports, Jobs& jobs);
 

@@ -54,7 +54,8 @@ Jobs::~Jobs() = default;
 
 Napi::Promise Jobs::start(Napi::Env env, JobWork work) {
   Job* job = running_.emplace_back(std::make_unique<Job>(env, std::move(work))).get();
-  for (const Napi::Value& value : job->work.keep) job->kept.push_back(Napi::Reference<Napi::Value>::New(value, 1));
+  for (const Napi::Value& value : job->work.keep)
+    if (!value.IsUndefined()) job->kept.push_back(Napi::Reference<Napi::Value>::New(value, 1));
   job->work.keep.clear();
   job->settle =
       Napi::ThreadSafeFunction::New(env, Napi::Function(), "coregain", 0, 1, [this, job](Napi::Env) { finish(job); });

@@ -22,7 +22,7 @@ struct JobWork {
   std::function<void()> run;                      // on the job's thread; may throw JobError
   std::function<Napi::Value(Napi::Env)> resolve;  // on the JavaScript thread, after run returned
   std::function<void()> cancel;                   // makes run return soon; called when the environment goes away
-  std::vector<Napi::Value> keep;                  // kept alive until the job has ended
+  std::vector<Napi::Value> keep;                  // kept alive until the job has ended; undefined is nothing
 };
 
 // The running jobs of one environment (main thread or worker). Before the environment goes away, `shutdown` cancels and

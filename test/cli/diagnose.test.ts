@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeNpy } from 'coregain';
+import { embed, openDataset, openEncoder, readEmbeddings, writeNpy } from 'coregain';
 import { beforeAll, expect, test } from 'vitest';
+import { consistency, redundancy } from '#lib/diagnose/diagnose.js';
 import { stream } from '#lib/select/random.js';
 import { coregain, filesIn, scratchFolder } from './coregain.js';
 
@@ -51,4 +52,62 @@ test('modalities of other samples are refused, and nothing is written', async ()
     'coregain: The modalities have 120 and 100 rows. Give both the same samples in the same order.\n',
   );
   expect(filesIn(folder)).toEqual(before);
+});
+
+test('--data: a data set is embedded, its redundancy and the agreement of its modalities come at once, and again from the cache', async () => {
+  const made = await coregain(['generate', '--out', 'scenes', '--scenes', '40', '--size', '64'], folder);
+  expect(made.status).toBe(0);
+  const args = ['diagnose', '--data', 'scenes', '--split', 'all', '--cache', 'cache', '--device', 'cpu'];
+  const first = await coregain([...args, '--json', '--out', 'set.json'], folder);
+  expect({ status: first.status, stderr: first.stderr }).toEqual({ status: 0, stderr: '' });
+  const found = JSON.parse(first.stdout);
+  expect(found).toMatchObject({ split: 'all', provider: 'cpu', redundancy: { rows: 40 }, consistency: { rows: 40 } });
+  expect(JSON.parse(readFileSync(join(folder, 'set.json'), 'utf8'))).toEqual(found);
+  expect(found.encoded).toBeGreaterThan(30);
+
+  // By hand: the mean tokens of both, cut in two.
+  const [dataset, encoder] = [await openDataset(join(folder, 'scenes')), await openEncoder({ device: 'cpu' })];
+  const aggregation = 'concat-modalities';
+  const { path } = await embed(dataset, encoder, { aggregation, out: join(folder, 'by-hand') });
+  await encoder.close();
+  const both = await readEmbeddings(path);
+  const half = both.cols / 2;
+  const [rgb, semseg] = [0, half].map((from) => ({
+    data: Float32Array.from(
+      { length: 40 * half },
+      (_, i) => both.data[Math.floor(i / half) * 2 * half + from + (i % half)]!,
+    ),
+    rows: 40,
+    cols: half,
+  }));
+  expect(found.redundancy).toEqual(await redundancy(both));
+  expect(found.consistency).toEqual(await consistency(rgb!, semseg!));
+
+  const again = await coregain([...args, '--aggregation', 'mean'], folder);
+  expect({ status: again.status, stderr: again.stderr }).toEqual({ status: 0, stderr: '' });
+  const once = await coregain([...args, '--json'], folder);
+  expect(JSON.parse(once.stdout)).toEqual({ ...found, encoded: 0 });
+  expect(filesIn(join(folder, 'cache')).filter((name) => name.startsWith('diagnose-'))).toEqual([]);
+  // Agreement is that of the same tokens, whatever is looked at for redundancy.
+  const agreement = (text: string) => text.slice(text.indexOf('agreement of the modalities'));
+  expect(agreement(again.stdout).split('\n').slice(0, 3)).toEqual(
+    agreement((await coregain(args, folder)).stdout)
+      .split('\n')
+      .slice(0, 3),
+  );
+
+  const alone = await coregain([...args, '--modalities', 'rgb', '--json'], folder);
+  expect(JSON.parse(alone.stdout)).not.toHaveProperty('consistency');
+});
+
+test.each([
+  [[], /`diagnose` needs `--data` or `--embeddings`/],
+  [['--data', 'scenes', '--embeddings', 'rgb.npy'], /`--data` and `--embeddings` exclude each other/],
+  [['--data', 'scenes', '--other', 'rgb.npy'], /`--other` goes with `--embeddings`/],
+  [['--embeddings', 'rgb.npy', '--preset', 'tiny'], /`--preset` goes with `--data`/],
+  [['--other', 'rgb.npy'], /`diagnose` needs `--data` or `--embeddings`/],
+])('flags %j: a usage error', async (flags, message) => {
+  const { status, stdout, stderr } = await coregain(['diagnose', ...flags], folder);
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+  expect(stderr).toMatch(message);
 });

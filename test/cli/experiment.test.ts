@@ -241,7 +241,19 @@ test('pretrain writes an encoder that an experiment takes', async () => {
   const [used, masked, missing, unwritable] = await Promise.all([
     coregain(['experiment', '--config', 'own.yaml', '--out', 'own'], folder),
     coregain(
-      [...args.slice(0, 3), '--objective', 'masked', '--out', 'masked', '--model', 'model.json', '--steps', '3'],
+      [
+        ...args.slice(0, 3),
+        '--objective',
+        'masked',
+        '--rebuild',
+        'rgb,depth',
+        '--out',
+        'masked',
+        '--model',
+        'model.json',
+        '--steps',
+        '3',
+      ],
       folder,
     ),
     coregain(['pretrain', '--data', 'scenes/logs-40-32-0'], folder),
@@ -250,7 +262,7 @@ test('pretrain writes an encoder that an experiment takes', async () => {
   expect({ status: used.status, stderr: used.stderr }).toEqual({ status: 0, stderr: '' });
   expect(used.stdout).toContain('encoder.safetensors');
   expect({ status: masked.status, stderr: masked.stderr }).toEqual({ status: 0, stderr: '' });
-  expect(masked.stdout).toMatch(/validation loss \d.* \(rgb \d.*, semseg \d.*\)/);
+  expect(masked.stdout).toMatch(/validation loss \d.* \(rgb \d\.\d+, depth \d\.\d+\)/);
   expect(masked.stdout).not.toContain('onnx');
   expect(missing).toMatchObject({ status: 2, stdout: '' });
   expect(missing.stderr).toContain('`pretrain` needs --out');

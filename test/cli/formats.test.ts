@@ -61,6 +61,13 @@ test('notes are printed, in --json and in run.json', async () => {
   const common = ['--embeddings', 'x_le_f2.npy', '--json'];
   const reduced = await coregain(['reduce', ...common, '--dims', '2', '--out', 'y.npy'], folder);
   expect(JSON.parse(reduced.stdout).notes).toEqual([said]);
+  const fitted = await coregain(
+    ['reduce', '--embeddings', 'x.npy', '--save-model', 'm.safetensors', '--out', 'z.npy'],
+    folder,
+  );
+  expect(fitted).toMatchObject({ status: 0, stderr: '' });
+  const applied = await coregain(['reduce', ...common, '--model', 'm.safetensors', '--out', 'y.npy'], folder);
+  expect(JSON.parse(applied.stdout).notes).toEqual([said]);
   const diagnosed = await coregain(['diagnose', ...common], folder);
   expect(JSON.parse(diagnosed.stdout).notes).toEqual([said]);
 });
@@ -79,6 +86,18 @@ test('diagnose compares two arrays of one archive', async () => {
   const { status, stdout, stderr } = await coregain(['diagnose', ...flags], folder);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(JSON.parse(stdout).consistency.rows).toBe(40);
+});
+
+test.each([
+  ['--name', 'x'],
+  ['--other-name', 'y'],
+  ['--cols', '5'],
+])('diagnose --data with %s is refused', async (...flag) => {
+  const { status, stderr } = await coregain(['diagnose', '--data', '.', ...flag], folder);
+  expect({ status, stderr }).toEqual({
+    status: 2,
+    stderr: expect.stringContaining(`\`${flag[0]}\` goes with \`--embeddings\``),
+  });
 });
 
 test('reduce reads raw values', async () => {

@@ -29,7 +29,10 @@ test('without --method it is PCA', async () => {
 });
 
 test.each([
-  [['--seed', '3'], /`--seed` is of umap. Add `--method umap`/],
+  [['--epochs', '3'], /`--epochs` is of umap. Add `--method umap`/],
+  [['--method', 'umap', '--whiten'], /`--whiten` is of pca/],
+  [['--model', 'm.safetensors', '--dims', '3'], /`--dims` is of a fit/],
+  [['--memory', 'much'], /500MB/],
   [['--min-dist', '0.5'], /`--min-dist` is of umap/],
   [['--method', 'umap', '--min-dist', '2'], /number in 0\.\.1/],
   [['--method', 'tsne'], /Allowed choices are pca, umap/],

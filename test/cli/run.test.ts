@@ -99,6 +99,7 @@ test('stage by stage gives what `run` gives', async () => {
 
 test('what cannot be selected is refused before anything is embedded', async () => {
   for (const [flags, message] of [
+    [['--strategy', 'random', '--engine', 'gram'], /`--engine` is of the strategy bins, not of random/],
     [['--bins', '25'], /`bins` must be an integer in 1\.\.24/],
     [['--budget', '25'], /`budget` must be .* in 1\.\.24/],
     [['--include', 'nobody'], /`include` has the id "nobody"/],

@@ -58,10 +58,32 @@ test.each([
   [['--strategy', 'best'], /Allowed choices are bins, random/],
   [['--engine', 'fast'], /Allowed choices are auto, lazy, gram, sweep/],
   [['--clusters', '0'], /It must be/],
+  [['--fraction', '0'], /It must be a number > 0, at most 2/],
+  [
+    ['--strategy', 'dbal', '--bins', '3'],
+    /`--bins` is of the strategy bins, not of dbal\. Add `--strategy bins`, or leave it out\.$/m,
+  ],
+  [['--fraction', '0.3'], /`--fraction` is of the strategy dbal, not of bins/],
+  [['--strategy', 'random', '--gain', 'cosine'], /`--gain` is of the strategy bins, not of random/],
+  [['--strategy', 'herding', '--groups', 'groups.txt'], /`--groups` is of the strategy round-robin, not of herding/],
 ])('%j is refused', async (flags, message) => {
   const { status, stderr } = await coregain([...common, ...flags, '--out', 'refused'], folder);
   expect(status).toBe(2);
   expect(stderr).toMatch(message);
+});
+
+test('--fraction: what the library gives with it, and not what it gives without', async () => {
+  const rows = async (flags: string[], out: string) => {
+    const args = [...common, '--strategy', 'dbal', ...flags, '--out', out, '--no-report'];
+    expect(await coregain(args, folder)).toMatchObject({ status: 0, stderr: '' });
+    return jsonLines(join(folder, out, 'coreset.jsonl')).map(({ row }) => row);
+  };
+  const options = { strategy: 'dbal', budget: 24, seed: 3 } as const;
+  const expected = await select({ data, rows: ROWS, cols: COLS }, { ...options, fraction: 1.2 });
+  const given = await rows(['--fraction', '1.2'], 'wide');
+  expect(given).toEqual([...expected.rows]);
+  expect(given).not.toEqual(await rows([], 'usual'));
+  expect(JSON.parse(readFileSync(join(folder, 'wide', 'run.json'), 'utf8')).config.fraction).toBe(1.2);
 });
 
 test('round robin without groups, or with another number of them, names the cure', async () => {

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { decode } from 'fast-png';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type GenerateOptions, generateScenes } from '#lib/data/generate.js';
@@ -194,6 +196,27 @@ describe('a folder', () => {
       message: expect.stringMatching(message),
     });
     expect(await everything(folder)).toEqual(before);
+  });
+
+  test('is rendered once by processes that come at the same time', async () => {
+    const options = { ...small, scenes: 24 };
+    const code = `import { generateScenes } from ${JSON.stringify(import.meta.resolve('#lib/data/generate.js'))};
+      const options = ${JSON.stringify(options)};
+      console.log((await generateScenes(${JSON.stringify(join(folder, 'both'))}, options)).rendered);`;
+    const other = () => promisify(execFile)(process.execPath, ['--input-type=module', '-e', code]);
+    const rendered = (await Promise.all([other(), other()])).map(({ stdout }) => Number(stdout));
+    expect(rendered.sort()).toEqual([0, 24]);
+    await generateScenes(join(folder, 'one'), options);
+    expect(await everything(join(folder, 'both'))).toEqual(await everything(join(folder, 'one')));
+  });
+
+  test('in which another machine is at work is refused; the lock that may be left over is named', async () => {
+    await writeFile(join(folder, 'lock.elsewhere.7.1.1'), '');
+    await expect(generateScenes(folder, small)).rejects.toMatchObject({
+      code: 'ERR_LOCKED_ELSEWHERE',
+      message: expect.stringMatching(/process 7 on elsewhere.*remove .*lock\.elsewhere\.7\.1\.1/),
+    });
+    expect(await readdir(folder)).toEqual(['lock.elsewhere.7.1.1']);
   });
 
   test('with files of somebody else is refused and left alone', async () => {

@@ -123,6 +123,18 @@ test('arms that aggregate tokens of a map are refused, also where only the list 
   expect(checkExperiment({ data: { generate: {} }, arms: [listed] }).arms).toEqual([listed]);
 });
 
+test('an arm may look at an encoder of its own: a path, or random weights; not where it looks at the trained adapter', async () => {
+  const arms = [
+    { strategy: 'dbal', weights: 'other.safetensors' },
+    { strategy: 'dbal', weights: 'random' },
+  ] as const;
+  const config = checkExperiment({ data: { generate: {} }, arms: [...arms] }, { folder: '/there' } as never);
+  expect(config.arms!.map(({ weights }) => weights)).toEqual(['/there/other.safetensors', 'random']);
+  expect(
+    await refusal(`${data}arms:\n  - {strategy: bins, layer: head_out, aggregation: mean, weights: random}\n`),
+  ).toContain('FILE:3: Features of the trained adapter have its weights. Take `weights` out, or name a block.');
+});
+
 test('classes may have a ConvNeXt head', () => {
   const config = checkExperiment({ data: { generate: {} }, task: 'shape', adapter: { kind: 'convnext' } });
   expect(config.adapter.kind).toBe('convnext');

@@ -35,6 +35,18 @@ test('every strategy on every embedding, beside full and random; names say what 
   ]);
 });
 
+test('arms that look at another encoder are named by its weights', () => {
+  const arms = [{}, { weights: 'random' }, { weights: 'weights/masked-64.safetensors' }];
+  const listed = experimentArms(config({ arms: arms.map((arm) => ({ strategy: 'dbal' as const, ...arm })) })).slice(2);
+  expect(listed.map(({ name }) => name)).toEqual([
+    'dbal concat-modalities pca-64',
+    'dbal concat-modalities random pca-64',
+    'dbal concat-modalities masked-64 pca-64',
+  ]);
+  expect(listed[0]!.embedding).not.toHaveProperty('weights');
+  expect(listed[1]!.embedding!.weights).toBe('random');
+});
+
 test('arms that are listed take the place of the grid; what one leaves out is the first value of `embeddings`', () => {
   const arms = experimentArms(
     config({

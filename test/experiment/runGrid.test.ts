@@ -7,7 +7,8 @@ import type { ExperimentConfig } from '#lib/experiment/config.js';
 import { runGrid } from '#lib/experiment/runGrid.js';
 import { type Measured, openRunStore } from '#lib/experiment/runStore.js';
 import { modelFile, runKey, type trainRun } from '#lib/experiment/trainRun.js';
-import type { Progress } from '#lib/index.js';
+import { generateScenes, type Progress, pretrain } from '#lib/index.js';
+import { officialConfig } from '../models/golden.js';
 import { smallConfig } from './small.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'coregain-grid-'));
@@ -101,6 +102,33 @@ test('arms that choose the same samples share one run, and a note says so', asyn
     '`bins mean whole` and `bins mean pca-500` chose the same samples in 1 case and share those runs.',
   ]);
   expect(notes.some((note) => note.startsWith('pca-500 of mean (last) has '))).toBe(true);
+});
+
+test('an arm chooses by the encoder that it names, and trains the same model', async () => {
+  const scenes = join(folder, 'scenes', 'logs-40-32-0');
+  await generateScenes(scenes, { scenes: 40, size: 32, regime: 'logs', seed: 0, valFraction: 0.2 });
+  const encoder = { config: { ...officialConfig, dim: 16, heads: 2, image: 32, semsegClasses: 7 }, seed: 9 };
+  const learnt = {
+    data: scenes,
+    objective: 'masked',
+    steps: 2,
+    encoder,
+    device: 'cpu',
+    out: join(folder, 'learnt'),
+  } as const;
+  const { encoder: weights } = await pretrain(learnt);
+  const strategy = 'facility-location' as const;
+  const arms = [{ strategy }, { strategy, weights: 'random' }, { strategy, weights }];
+  const config = smallConfig(folder, { arms, seeds: { draws: 1, random: 1 } }, 'encoders');
+  const { calls, trainOne } = fakeTraining();
+  const { runs } = await runGrid(config, {}, trainOne);
+  const keyOf = (arm: string) => runs.find((run) => run.arm === `facility-location mean ${arm}`)!.key;
+  // The experiment's own weights are random ones of this seed and shape.
+  expect(keyOf('random whole')).toBe(keyOf('whole'));
+  expect(keyOf('encoder whole')).not.toBe(keyOf('whole'));
+  const chosen = (arm: string) => calls.find(({ key }) => key === keyOf(arm))!.rows;
+  expect(chosen('encoder whole')).toHaveLength(8);
+  expect(chosen('encoder whole')).not.toEqual(chosen('whole'));
 });
 
 test('an abort stops all runs at work; those that were finished stay', async () => {

@@ -12,6 +12,7 @@ import {
   less,
   logarithm,
   multiply,
+  squareRoot,
   subtract,
 } from '#lib/onnx/ops/arithmetic.js';
 import { convolution, depthwiseConvolution, patchConvolution, patchDeconvolution } from '#lib/onnx/ops/convolution.js';
@@ -78,6 +79,7 @@ test.each<[string, number[][], (graph: Graph, ...inputs: Value[]) => Value]>([
   ],
   ['quotient, broadcast', [[2, 3], [3]], (g, a, b) => divide(g, a!, add(g, multiply(g, b!, b!), scalar(g, 1)))],
   ['absolute value', [[5, 3]], (g, a) => absolute(g, a!)],
+  ['squareRoot', [[7]], (g, a) => squareRoot(g, add(g, multiply(g, a!, a!), scalar(g, 0.1)))],
   ['exponential', [[7]], (g, a) => exponential(g, a!)],
   ['logarithm', [[7]], (g, a) => logarithm(g, add(g, multiply(g, a!, a!), scalar(g, 1)))],
   ['choice', [[4, 3], [3]], (g, a, b) => choose(g, less(g, a!, scalar(g, 0.2)), multiply(g, a!, a!), b!)],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generateScenes, openEncoder, type PretrainOptions, presets, pretrain } from '#lib/index.js';
-import { maskedPretraining } from '#lib/pretrain/objectives.js';
+import { maskedPretraining, rebuiltOf } from '#lib/pretrain/objectives.js';
 import type { TrainingData } from '#lib/train/types.js';
 import { readSafetensors } from '#lib/weights/safetensors.js';
 import { officialConfig } from '../models/golden.js';
@@ -30,8 +30,8 @@ test('masked patches are rebuilt better and better; an interrupted call ends wit
   const result = await pretrain({ ...masked, out: join(folder, 'a') });
   const { metrics, valLoss, trainLoss } = result.curve.at(-1)!;
   const first = result.curve[0]!;
-  expect(Object.keys(metrics)).toEqual(['rgb', 'semseg']);
-  expect(metrics.rgb! + metrics.semseg!).toBeCloseTo(valLoss, 5);
+  expect(Object.keys(metrics)).toEqual(['rgb', 'semseg', 'depth', 'norm_rgb']);
+  expect(Object.values(metrics).reduce((sum, loss) => sum + loss)).toBeCloseTo(valLoss, 5);
   expect(trainLoss).toBeLessThan(0.6 * first.trainLoss);
   expect(valLoss).toBeLessThan(0.7 * first.valLoss);
   expect(metrics.rgb).toBeLessThan(first.metrics.rgb!);
@@ -79,13 +79,15 @@ test('masked patches are rebuilt better and better; an interrupted call ends wit
 });
 
 test('sizes of the official recipe; seeds draw other masks, but validate on the same ones', async () => {
-  const { model } = maskedPretraining(presets.base, undefined, 0);
+  const both = ['rgb', 'semseg'] as const;
+  const { model } = maskedPretraining(presets.base, undefined, both, 0);
   expect(model).toMatchObject({ visible: 98, decoder: { dim: 256, depth: 2, heads: 8 } });
-  expect(maskedPretraining(presets.large, undefined, 0).model.decoder.dim).toBe(256);
-  expect(maskedPretraining(presets.tiny, undefined, 0).model.decoder).toEqual({ dim: 64, depth: 2, heads: 2 });
+  expect(maskedPretraining(presets.large, undefined, both, 0).model.decoder.dim).toBe(256);
+  expect(maskedPretraining(presets.tiny, undefined, both, 0).model.decoder).toEqual({ dim: 64, depth: 2, heads: 2 });
   const nothing: TrainingData = { samples: 9, batch: async () => ({}) };
   const masksOf = async (part: 'trains' | 'validates', seed: number) =>
-    (await maskedPretraining(presets.base, undefined, seed)[part](nothing).batch(Int32Array.of(4, 5), 0)).visible!.data;
+    (await maskedPretraining(presets.base, undefined, both, seed)[part](nothing).batch(Int32Array.of(4, 5), 0)).visible!
+      .data;
   expect(await masksOf('trains', 1)).not.toEqual(await masksOf('trains', 2));
   expect(await masksOf('validates', 1)).toEqual(await masksOf('validates', 2));
 });
@@ -95,5 +97,21 @@ test('options that do not fit are named', async () => {
   await expect(bad({ featureDim: 8 })).rejects.toThrow('`featureDim` must be left out where the objective is masked');
   await expect(bad({ objective: 'depth', visible: 8 })).rejects.toThrow('`visible` must be left out');
   await expect(bad({ visible: 32 })).rejects.toThrow('`visible` must be an integer in 1..31, but it is 32.');
+  await expect(bad({ objective: 'depth', rebuild: ['rgb'] })).rejects.toThrow('`rebuild` must be left out');
+  await expect(bad({ rebuild: ['edges' as never] })).rejects.toThrow(
+    '`rebuild` must be one of rgb, semseg, depth, norm',
+  );
+  await expect(bad({ rebuild: [] })).rejects.toThrow('`rebuild` must be a list with at least one');
   await expect(bad({ objective: 'mae' as never })).rejects.toThrow('`objective` must be one of depth, masked');
+});
+
+test('what is rebuilt: all that encoder and data have, or what is asked for', async () => {
+  expect(rebuiltOf(undefined, presets.base, true)).toEqual(['rgb', 'semseg', 'depth', 'norm_rgb']);
+  expect(rebuiltOf(undefined, presets.base, false)).toEqual(['rgb', 'semseg', 'norm_rgb']);
+  const masks = { ...presets.base, modalities: ['semseg' as const] };
+  expect(rebuiltOf(undefined, masks, true)).toEqual(['semseg', 'depth']);
+  expect(() => rebuiltOf(['norm_rgb'], masks, true)).toThrow('`rebuild` must be one of semseg, depth');
+  const short = { ...masked, steps: 2, batch: 4 };
+  const { curve } = await pretrain({ ...short, rebuild: ['norm_rgb', 'rgb'], out: join(folder, 'd') });
+  expect(Object.keys(curve.at(-1)!.metrics)).toEqual(['rgb', 'norm_rgb']);
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -57,6 +57,21 @@ test('the encoder learns depth, its files load again, and an interrupted call en
   const resumed = await pretrain({ ...options, out });
   expect(readFileSync(resumed.model).equals(readFileSync(result.model))).toBe(true);
   expect(resumed.curve).toEqual(result.curve);
+});
+
+test('data that cannot be learnt from leave no folder behind', async () => {
+  const out = join(folder, 'never');
+  await expect(pretrain({ data: join(folder, 'missing'), encoder, out })).rejects.toMatchObject({ name: 'DataError' });
+  const flat = join(folder, 'flat');
+  for (const images of ['rgb', 'semseg']) cpSync(join(data, images), join(flat, images), { recursive: true });
+  const lines = readFileSync(join(data, 'manifest.jsonl'), 'utf8').trimEnd().split('\n');
+  const without = lines.map((line) => {
+    const { id, split, rgb, semseg } = JSON.parse(line);
+    return JSON.stringify({ id, split, rgb, semseg });
+  });
+  writeFileSync(join(flat, 'manifest.jsonl'), without.join('\n'));
+  await expect(pretrain({ data: flat, encoder, out })).rejects.toMatchObject({ code: 'ERR_MODALITY_MISSING' });
+  expect(existsSync(out)).toBe(false);
 });
 
 test('half precision halves the encoder', async () => {

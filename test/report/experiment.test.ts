@@ -138,6 +138,8 @@ describe('experimentPage', () => {
     for (const id of ['retention', 'measures', 'curves', 'examples', 'coresets', 'diagnostics', 'runs'])
       expect(page).toContain(`<section id="${id}">`);
     expect(page).toContain('−1.2 % (−3.0 % to 0.6 %)');
+    expect(page).toContain('<summary>rmse, change over images, gap closure</summary>');
+    expect(page).toContain('<td>0.5 (0.4 to 0.6)</td>');
     expect(page).toContain('0.375<br>90.0 % (80.0 % to 100.0 %)');
     expect(page).toContain('<td>16 and 8</td><td>93.0 %</td><td>−2.1 %</td><td>−4.3 %</td>');
     expect(page.match(/data:image\/png/g)).toHaveLength(5);

@@ -5,6 +5,7 @@ import { STRATEGIES, select } from '#lib/select/select.js';
 import { densityBalanced, inclusionProbabilities } from '#lib/select/strategies/densityBalanced.js';
 import { herding, naiveHerding } from '#lib/select/strategies/herding.js';
 import { clusterStrata, groupStrata, oneStratum } from '#lib/select/strategies/strata.js';
+import { atOnce } from '#lib/steps.js';
 import { cloud } from './data.js';
 
 const KINDS = ['isotropic', 'mixture', 'duplicates', 'allEqual', 'integerGrid'] as const;
@@ -106,7 +107,7 @@ test('density: inclusion probabilities follow the counted neighbours', async () 
     };
     const certain = Array.from({ length: 200 }, (_, row) => row).filter((row) => near(row, 0.999) === near(row, 1.001));
     const weights = Float64Array.from({ length: 200 }, (_, row) => 1 / near(row, 1));
-    const p = inclusionProbabilities(weights, new Uint8Array(200), 30);
+    const p = atOnce(inclusionProbabilities(weights, new Uint8Array(200), 30));
     const position = new Map([...partition.order].map((row, at) => [row, at]));
     for (const row of certain) {
       const at = position.get(row);
@@ -118,7 +119,7 @@ test('density: inclusion probabilities follow the counted neighbours', async () 
 
 test('inclusion probabilities sum to the budget, stay at most 1, and are proportional below it', () => {
   const weights = Float64Array.from([10, 1, 1, 2, 0, 4]);
-  const p = inclusionProbabilities(weights, Uint8Array.from([0, 0, 1, 0, 0, 0]), 3);
+  const p = atOnce(inclusionProbabilities(weights, Uint8Array.from([0, 0, 1, 0, 0, 0]), 3));
   expect(p[2]).toBe(1);
   expect(p[4]).toBe(0);
   expect(p[0]).toBe(1);

@@ -49,6 +49,7 @@ test('masks depend on seed, sample and pass alone', async () => {
   const model: MaskedConfig = {
     encoder: officialConfig,
     decoder: { dim: 16, depth: 1, heads: 1 },
+    rebuilt: ['rgb', 'semseg'],
     visible: 8,
     training: 'end-to-end',
     loss: 'masked',

@@ -99,6 +99,17 @@ export function logarithm(graph: Graph, x: Value): Value {
   return addNode(graph, { op: 'Log', inputs: [x], shape: x.shape, gradient: (outer) => [divide(graph, outer, x)] });
 }
 
+/** Root of x; its gradient is infinite at 0. */
+export function squareRoot(graph: Graph, x: Value): Value {
+  const y: Value = addNode(graph, {
+    op: 'Sqrt',
+    inputs: [x],
+    shape: x.shape,
+    gradient: (outer) => [divide(graph, scale(graph, outer, 0.5), y)],
+  });
+  return y;
+}
+
 /** max(a, b), where it is a threshold: its gradient is taken as zero. */
 export function maximumDetached(graph: Graph, a: Value, b: Value): Value {
   return addNode(graph, {

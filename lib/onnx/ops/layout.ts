@@ -1,5 +1,20 @@
 /** Operators that move values without changing them. */
-import { addNode, type Dim, fixedShape, floats, type Graph, integers, shapeError, type Value } from '../graph.js';
+import {
+  addNode,
+  type Dim,
+  fixedShape,
+  floats,
+  type Graph,
+  integers,
+  scalar,
+  shapeError,
+  type Value,
+} from '../graph.js';
+
+/** The same number everywhere. */
+export function filled(graph: Graph, value: number, shape: readonly number[]): Value {
+  return addNode(graph, { op: 'Expand', inputs: [scalar(graph, value), integers(graph, shape)], shape });
+}
 
 /**
  * Rows of `table` [N, ...] at `indices` [...]: [...indices, ...row]. Gradient: one-hot indices' times the outer gradient,

@@ -18,7 +18,7 @@ export function experimentPage({ summary, examples, coresets }: ExperimentReport
   const compared = groups(summary.comparisons);
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${summary.title}</title>
-<style>${trusted(styleSheet(colourCount))}.whisker{stroke:var(--ink)}.zero{stroke:var(--muted);stroke-dasharray:2 2}td,th{overflow-wrap:normal}#retention td,#measures td{white-space:nowrap}</style></head>
+<style>${trusted(styleSheet(colourCount))}.whisker{stroke:var(--ink)}.zero{stroke:var(--muted);stroke-dasharray:2 2}td,th{overflow-wrap:normal}#retention td,#retention thead th,#measures td{white-space:nowrap}#retention th{padding-right:18px}#retention th[scope=row]{white-space:normal}#retention td{padding-right:18px}#retention thead th{vertical-align:bottom}</style></head>
 <body><header><p class="kicker">Experiment report</p><h1>${summary.title}</h1>
 ${compared.length === 0 ? html`<p class="lead">Nothing was compared.</p>` : compared.map((group) => html`<p class="lead">${verdictSentence(group)}</p>`)}</header>
 <main>
@@ -53,20 +53,42 @@ function headings(names: readonly string[]): Html {
 function retentionTable(group: readonly Comparison[]): Html {
   const bounds = group.flatMap(({ change }) => [change.low, change.high, change.mean]).filter(Number.isFinite);
   const reach = bounds.reduce((most, bound) => Math.max(most, Math.abs(bound)), 0) || 1;
-  return html`<h3>${conditions(group[0]!)}</h3><div class="wide"><table>
-${headings(['arm', 'verdict', 'metric', 'retention', 'change vs random', '', 'over images', 'gap closure', 'p (Holm)', 'detectable'])}
+  const p = ({ pHolm }: Comparison) => (Number.isFinite(pHolm) ? pHolm.toFixed(3) : '–');
+  return html`<h3>${conditions(group[0]!)}</h3>
+${table(group, {
+  verdict: ({ verdict }) => verdict,
+  retention: ({ retention }) => interval(retention),
+  'change vs random': ({ change }) => interval(change),
+  '': (row) => whisker(row, reach),
+  'p (Holm)': p,
+  detectable: ({ detectable }) => percent(detectable),
+})}
+<details><summary>${group[0]!.metric}, change over images, gap closure</summary>
+${table(group, {
+  [group[0]!.metric]: ({ value }) => interval(value, formatValue),
+  'change over images': ({ changeOverImages }) => interval(changeOverImages),
+  'gap closure': ({ gapClosure }) => interval(gapClosure),
+})}</details>`;
+}
+
+/** One row an arm; few enough columns to be seen without scrolling on a page of 1,200 pixels. */
+function table(
+  group: readonly Comparison[],
+  columns: Readonly<Record<string, (row: Comparison) => string | Html | undefined>>,
+): Html {
+  return html`<div class="wide"><table>${headings(['arm', ...Object.keys(columns)])}
 <tbody>${group.map(
     (
       row,
-    ) => html`<tr><th scope="row">${row.arm}</th><td>${row.verdict}</td><td>${row.metric} ${interval(row.value, formatValue)}</td><td>${interval(row.retention)}</td><td>${interval(row.change)}</td><td>${whisker(row, reach)}</td><td>${interval(row.changeOverImages)}</td><td>${interval(row.gapClosure)}</td><td>${Number.isFinite(row.pHolm) ? row.pHolm.toFixed(3) : '–'}</td><td>${percent(row.detectable)}</td></tr>
+    ) => html`<tr><th scope="row">${row.arm}</th>${Object.values(columns).map((cell) => html`<td>${cell(row)}</td>`)}</tr>
 `,
   )}</tbody></table></div>`;
 }
 
 function whisker({ change }: Comparison, reach: number): Html | undefined {
   if (![change.low, change.mean, change.high].every(Number.isFinite)) return undefined;
-  const x = (value: number) => (70 + (value / reach) * 64).toFixed(1);
-  return html`<svg width="140" height="18" role="img" aria-label="${interval(change)}"><line class="zero" x1="70" x2="70" y1="0" y2="18"/><line class="whisker" x1="${x(change.low)}" x2="${x(change.high)}" y1="9" y2="9"/><circle cx="${x(change.mean)}" cy="9" r="3.5" fill="var(--ink)"/></svg>`;
+  const x = (value: number) => (50 + (value / reach) * 46).toFixed(1);
+  return html`<svg width="100" height="18" role="img" aria-label="${interval(change)}"><line class="zero" x1="50" x2="50" y1="0" y2="18"/><line class="whisker" x1="${x(change.low)}" x2="${x(change.high)}" y1="9" y2="9"/><circle cx="${x(change.mean)}" cy="9" r="3.5" fill="var(--ink)"/></svg>`;
 }
 
 function diagnosticsTable({ diagnostics }: ExperimentSummary): Html {

@@ -3,6 +3,7 @@ import type { EmbeddingMatrix } from '../../matrix.js';
 import { native } from '../../native.js';
 import { runNative } from '../../nativeJob.js';
 import type { JobOptions } from '../../progress.js';
+import { inSlices, STEP, type Steps, sorted } from '../../steps.js';
 import { checkMatrix } from '../bins.js';
 import { type DrawOptions, EXCLUDED, INCLUDED, planDraw } from '../draw.js';
 import { stream } from '../random.js';
@@ -42,11 +43,22 @@ export async function densityBalanced(
   const job = { ...(await strategyJob(matrix, options, source)), fraction, seed };
   const started = performance.now();
   const { neighbours, order, radiusSquared } = await runNative(native().density, job, matrix.rows, options, source);
-  const weights = Float64Array.from(neighbours, (count, row) => (marks[row] === EXCLUDED ? 0 : 1 / count));
-  const sure = marks.map((mark) => (mark === INCLUDED ? 1 : 0));
-  const p = inclusionProbabilities(weights, sure, budgetCount);
-  const rows = systematicSample(order, p, budgetCount, seed);
-  const gains = Float64Array.from(rows, (row) => p[row]!);
+  const sample = function* (): Steps<{ rows: Int32Array; gains: Float64Array }> {
+    const weights = new Float64Array(marks.length);
+    neighbours.forEach((count, row) => {
+      if (marks[row] !== EXCLUDED) weights[row] = 1 / count;
+    });
+    yield;
+    const sure = marks.map((mark) => (mark === INCLUDED ? 1 : 0));
+    const p = yield* inclusionProbabilities(weights, sure, budgetCount);
+    const rows = yield* systematicSample(order, p, budgetCount, seed);
+    const gains = new Float64Array(rows.length);
+    rows.forEach((row, i) => {
+      gains[i] = p[row]!;
+    });
+    return { rows, gains };
+  };
+  const { rows, gains } = await inSlices(sample(), options.signal);
   const why = `eps ${Math.sqrt(radiusSquared).toPrecision(4)}, ${Math.round(effective(neighbours)).toLocaleString('en')} effective rows`;
   return ranked(rows, gains, matrix.rows, seed, report('dbal', why, performance.now() - started));
 }
@@ -79,26 +91,31 @@ export async function effectiveRows(
  * p_i = min(1, c w_i) with sum p_i = budget, and p_i = 1 where `sure`. Rows that reach 1 leave the rest of the budget to
  * the others, largest weights first.
  */
-export function inclusionProbabilities(weights: Float64Array, sure: Uint8Array, budget: number): Float64Array {
-  const p = Float64Array.from(sure);
-  const open: number[] = [];
+export function* inclusionProbabilities(weights: Float64Array, sure: Uint8Array, budget: number): Steps<Float64Array> {
+  const p = new Float64Array(sure);
+  const found = new Int32Array(weights.length);
+  let count = 0;
   let left = budget;
   let sum = 0;
   for (let row = 0; row < weights.length; row++) {
     if (sure[row]) left--;
     else if (weights[row]! > 0) {
-      open.push(row);
+      found[count++] = row;
       sum += weights[row]!;
     }
+    if (row % STEP === STEP - 1) yield;
   }
-  open.sort((a, b) => weights[b]! - weights[a]! || a - b);
+  const open = yield* sorted(found.subarray(0, count), (a, b) => weights[b]! - weights[a]! || a - b);
   let at = 0;
   while (at < open.length && weights[open[at]!]! * left >= sum) {
     sum -= weights[open[at]!]!;
     left--;
     p[open[at++]!] = 1;
   }
-  for (; at < open.length; at++) p[open[at]!] = (weights[open[at]!]! * left) / sum;
+  for (; at < open.length; at++) {
+    p[open[at]!] = (weights[open[at]!]! * left) / sum;
+    if (at % STEP === STEP - 1) yield;
+  }
   return p;
 }
 
@@ -106,17 +123,20 @@ export function inclusionProbabilities(weights: Float64Array, sure: Uint8Array, 
  * Along `order`: rows of probability 1, and those where the running sum of the other probabilities passes u, u + 1, ...,
  * u uniform in [0, 1). Exactly `budget` rows, whatever rounding does to the sum.
  */
-function systematicSample(order: Int32Array, p: Float64Array, budget: number, seed: number): Int32Array {
+function* systematicSample(order: Int32Array, p: Float64Array, budget: number, seed: number): Steps<Int32Array> {
   const u = (stream(seed, 0)() + 0.5) / 2 ** 32;
   const candidates = order.filter((row) => p[row]! > 0);
   let open = 0;
   for (const row of candidates) if (p[row]! < 1) open++;
+  yield;
   const wanted = budget - (candidates.length - open);
   const rows = new Int32Array(budget);
   let count = 0;
   let taken = 0;
   let sum = 0;
-  for (const row of candidates) {
+  for (let i = 0; i < candidates.length; i++) {
+    if (i % STEP === STEP - 1) yield;
+    const row = candidates[i]!;
     if (p[row]! < 1) {
       sum += p[row]!;
       const needed = wanted - taken;

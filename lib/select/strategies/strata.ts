@@ -4,6 +4,7 @@ import type { EmbeddingMatrix } from '../../matrix.js';
 import { native } from '../../native.js';
 import { runNative } from '../../nativeJob.js';
 import type { JobOptions } from '../../progress.js';
+import { atOnce, inSlices, STEP, type Steps, sorted } from '../../steps.js';
 import { checkMatrix } from '../bins.js';
 import type { Partition } from '../types.js';
 import { strategyJob } from './job.js';
@@ -13,7 +14,7 @@ import { strategyJob } from './job.js';
  * @param rows N.
  */
 export function oneStratum(rows: number): Partition {
-  return partitionOf(new Int32Array(rows), 1, 'random');
+  return atOnce(partitionOf(new Int32Array(rows), 1, 'random'));
 }
 
 /**
@@ -24,15 +25,23 @@ export function oneStratum(rows: number): Partition {
  * @throws {TypeError} for a label that is neither text nor a number.
  */
 export function groupStrata(groups: ArrayLike<string | number>): Partition {
+  return atOnce(groupStrataInSteps(groups));
+}
+
+/** `groupStrata`, with pauses. */
+export function* groupStrataInSteps(groups: ArrayLike<string | number>): Steps<Partition> {
   const known = new Map<string | number, number>();
-  const bins = Int32Array.from(groups, (label, row) => {
+  const bins = new Int32Array(groups.length);
+  for (let row = 0; row < bins.length; row++) {
+    const label: unknown = groups[row];
     if (typeof label !== 'string' && typeof label !== 'number') throw wrongType(`groups[${row}]`, 'a label', label);
-    const bin = known.get(label) ?? known.size;
-    known.set(label, bin);
-    return bin;
-  });
+    const bin = known.get(label);
+    if (bin === undefined) known.set(label, known.size);
+    bins[row] = bin ?? known.size - 1;
+    if (row % STEP === STEP - 1) yield;
+  }
   if (bins.length === 0) throw outOfRange('groups.length', 'at least 1', 0);
-  return partitionOf(bins, known.size, 'round-robin');
+  return yield* partitionOf(bins, known.size, 'round-robin');
 }
 
 export interface ClusterOptions extends JobOptions {
@@ -71,30 +80,53 @@ export async function clusterStrata(
   const started = performance.now();
   const found = await runNative(native().kMeans, job, maxRounds, options, source);
   const why = `${found.rounds} rounds${found.converged ? '' : ', not converged'}`;
-  const used = new Uint8Array(clusters);
-  for (const cluster of found.clusters) used[cluster] = 1;
-  const binOf = new Int32Array(clusters);
+  const milliseconds = performance.now() - started;
+  return inSlices(clustersOf(found, clusters, why, milliseconds), options.signal);
+}
+
+function* clustersOf(
+  { clusters, distances }: { clusters: Int32Array; distances: Float64Array },
+  most: number,
+  why: string,
+  milliseconds: number,
+): Steps<Partition> {
+  const used = new Uint8Array(most);
+  for (const cluster of clusters) used[cluster] = 1;
+  yield;
+  const binOf = new Int32Array(most);
   let binCount = 0;
   used.forEach((any, cluster) => {
     binOf[cluster] = binCount;
     binCount += any;
   });
-  const bins = found.clusters.map((cluster) => binOf[cluster]!);
-  const partition = partitionOf(bins, binCount, 'kmeans', why, performance.now() - started);
-  const { distances } = found;
-  const order = partition.order.toSorted((a, b) => bins[a]! - bins[b]! || distances[a]! - distances[b]! || a - b);
-  return { ...partition, order, gains: Float64Array.from(order, (row) => -distances[row]!) };
+  const bins = clusters.map((cluster) => binOf[cluster]!);
+  yield;
+  const partition = yield* partitionOf(bins, binCount, 'kmeans', why, milliseconds);
+  const outwards = (a: number, b: number) => bins[a]! - bins[b]! || distances[a]! - distances[b]! || a - b;
+  const order = yield* sorted(partition.order, outwards);
+  order.forEach((row, i) => {
+    partition.gains[i] = -distances[row]!;
+  });
+  return { ...partition, order };
 }
 
 /** Rows of a bin in ascending order. */
-function partitionOf(bins: Int32Array, binCount: number, name: string, why = 'asked for', milliseconds = 0): Partition {
+function* partitionOf(
+  bins: Int32Array,
+  binCount: number,
+  name: string,
+  why = 'asked for',
+  milliseconds = 0,
+): Steps<Partition> {
   const starts = new Int32Array(binCount + 1);
   for (const bin of bins) starts[bin + 1]!++;
+  yield;
   for (let bin = 0; bin < binCount; bin++) starts[bin + 1]! += starts[bin]!;
   const order = new Int32Array(bins.length);
-  bins.forEach((bin, row) => {
-    order[starts[bin]!++] = row;
-  });
+  for (let row = 0; row < bins.length; row++) {
+    order[starts[bins[row]!]!++] = row;
+    if (row % STEP === STEP - 1) yield;
+  }
   return { bins, order, gains: new Float64Array(bins.length), binCount, engine: report(name, why, milliseconds) };
 }
 

@@ -8,13 +8,14 @@ import { readFileSync } from 'node:fs';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { DataError } from '../errors.js';
+import { DataError } from './errors.js';
 
 let opened = 0;
 
 /**
  * Takes the folder for this process and returns the function that gives it back. A killed process's lock is removed.
- * @throws {DataError} `ERR_CACHE_LOCKED` naming the process that has it.
+ * @throws {DataError} `ERR_CACHE_LOCKED` naming the process that has it; `ERR_LOCKED_ELSEWHERE` if it is on another machine,
+ * which cannot be asked whether it is still there.
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '-');
@@ -29,12 +30,15 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
       continue;
     }
     await release();
-    throw new DataError(
-      'ERR_CACHE_LOCKED',
-      where === host
-        ? `${folder} is in use by process ${pid}. Wait for it to end, or choose another cache folder.`
-        : `${folder} is in use by process ${pid} on ${where}. If that process is gone, remove ${join(folder, name)}.`,
-    );
+    throw where === host
+      ? new DataError(
+          'ERR_CACHE_LOCKED',
+          `${folder} is in use by process ${pid}. Wait for it to end, or choose another folder.`,
+        )
+      : new DataError(
+          'ERR_LOCKED_ELSEWHERE',
+          `${folder} is in use by process ${pid} on ${where}. If that process is gone, remove ${join(folder, name)}.`,
+        );
   }
   return release;
 }

@@ -1,13 +1,12 @@
-/** The thread in which `pca` computes. See pca.ts for what goes in and out. */
+/** The thread of smallPca.ts, which says what goes in and out. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { PCA } from 'ml-pca';
 import { DataError } from '../errors.js';
 import { checkFinite } from '../formats/finite.js';
 import { sharedFloats } from '../formats/npy.js';
-import { openEmbeddings, readEmbeddings } from '../formats/open.js';
-import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
-import type { LinearModel, PcaMessage, PcaTask } from './pca.js';
+import type { LinearModel } from './linearModel.js';
+import type { PcaMessage, PcaTask } from './smallPca.js';
 
 type Floats = Float32Array | Float64Array;
 
@@ -27,21 +26,16 @@ function report(done: number): void {
   send({ kind: 'progress', done });
 }
 
-async function fitModel(input: Embeddings, dims: number): Promise<LinearModel> {
-  const { mean, rows, cols } = await meanOf(input);
-  return rows > cols ? fitByCovariance(input, mean, rows, dims) : fitByGram(input, mean, dims);
+function fitModel(input: EmbeddingMatrix, dims: number): LinearModel {
+  const mean = meanOf(input);
+  return input.rows > input.cols ? fitByCovariance(input, mean, dims) : fitByGram(input, mean, dims);
 }
 
 /** Eigenvectors of the covariance C = Xc^T Xc / (N - 1) are the components. */
-async function fitByCovariance(
-  input: Embeddings,
-  mean: Float64Array,
-  rows: number,
-  dims: number,
-): Promise<LinearModel> {
-  const cols = mean.length;
+function fitByCovariance(input: EmbeddingMatrix, mean: Float64Array, dims: number): LinearModel {
+  const { rows, cols } = input;
   const scatter = new Float64Array(cols * cols);
-  await eachBlock(input, PANEL, (block, first, count) => {
+  eachBlock(input, PANEL, (block, first, count) => {
     const transposed = new Float64Array(cols * count);
     for (let i = 0; i < count; i++) {
       for (let j = 0; j < cols; j++) transposed[j * count + i] = block[i * cols + j]! - mean[j]!;
@@ -49,18 +43,18 @@ async function fitByCovariance(
     addOuter(scatter, transposed, cols, count);
     report(((first + count) / rows) * 0.9);
   });
-  const { variance, vectors, rank, totalVariance } = eigen(scatter, cols, rows, input);
+  const { variance, vectors, rank, totalVariance } = eigen(scatter, cols, rows);
   const outputs = Math.min(dims, rank);
   const components = sharedFloats('float64', outputs * cols, 'The components') as Float64Array;
   for (let k = 0; k < outputs; k++) {
     for (let j = 0; j < cols; j++) components[k * cols + j] = vectors.get(j, k);
   }
-  return model(mean, components, outputs, variance, totalVariance, rank);
+  return model(rows, mean, components, outputs, variance, totalVariance, rank);
 }
 
 /** For N <= d: if v is an eigenvector of the Gram matrix Xc Xc^T, then Xc^T v, normalised, is the component. */
-async function fitByGram(input: Embeddings, mean: Float64Array, dims: number): Promise<LinearModel> {
-  const { data, rows, cols } = onDisk(input) ? await readEmbeddings(input) : input;
+function fitByGram(input: EmbeddingMatrix, mean: Float64Array, dims: number): LinearModel {
+  const { data, rows, cols } = input;
   const gram = new Float64Array(rows * rows);
   for (let from = 0; from < cols; from += PANEL) {
     const width = Math.min(PANEL, cols - from);
@@ -71,7 +65,7 @@ async function fitByGram(input: Embeddings, mean: Float64Array, dims: number): P
     addOuter(gram, panel, rows, width);
     report(((from + width) / cols) * 0.8);
   }
-  const { variance, vectors, rank, totalVariance } = eigen(gram, rows, rows, input);
+  const { variance, vectors, rank, totalVariance } = eigen(gram, rows, rows);
   const outputs = Math.min(dims, rank);
   const components = sharedFloats('float64', outputs * cols, 'The components') as Float64Array;
   for (let i = 0; i < rows; i++) {
@@ -82,11 +76,12 @@ async function fitByGram(input: Embeddings, mean: Float64Array, dims: number): P
     }
     report(0.8 + ((i + 1) / rows) * 0.2);
   }
-  return model(mean, components, outputs, variance, totalVariance, rank);
+  return model(rows, mean, components, outputs, variance, totalVariance, rank);
 }
 
 /** Normalises each component and gives it the sign that makes its largest entry positive (the first of equals). */
 function model(
+  rows: number,
   mean: Float64Array,
   components: Float64Array,
   outputs: number,
@@ -108,21 +103,18 @@ function model(
   }
   const variance = sharedFloats('float64', outputs, 'The variances') as Float64Array;
   variance.set(variances.slice(0, outputs));
-  return { inputs, outputs, mean, components, variance, totalVariance, rank };
+  return { inputs, outputs, rows, mean, components, variance, totalVariance, rank, whiten: false };
 }
 
 /** Eigenvalues, descending, as variances; `scatter` is symmetric and has its lower triangle filled in. */
-function eigen(scatter: Float64Array, side: number, rows: number, input: Embeddings) {
+function eigen(scatter: Float64Array, side: number, rows: number) {
   let trace = 0;
   for (let i = 0; i < side; i++) trace += scatter[i * side + i]!;
   if (!Number.isFinite(trace)) {
-    throw new DataError(
-      'ERR_PCA_OVERFLOW',
-      `${sourceOf(input)} has values whose squares overflow. Scale it down first.`,
-    );
+    throw new DataError('ERR_PCA_OVERFLOW', `${task.source} has values whose squares overflow. Scale it down first.`);
   }
   if (trace === 0) {
-    throw new DataError('ERR_PCA_NO_VARIANCE', `All rows of ${sourceOf(input)} are equal: there is nothing to reduce.`);
+    throw new DataError('ERR_PCA_NO_VARIANCE', `All rows of ${task.source} are equal: there is nothing to reduce.`);
   }
   const matrix = Array.from({ length: side }, (_, i) =>
     Array.from({ length: side }, (_, j) => scatter[i >= j ? i * side + j : j * side + i]! / (rows - 1)),
@@ -179,31 +171,30 @@ function addOuter(s: Float64Array, p: Float64Array, n: number, m: number): void 
   }
 }
 
-async function meanOf(input: Embeddings): Promise<{ mean: Float64Array; rows: number; cols: number }> {
-  let mean: Float64Array | undefined;
-  let rows = 0;
-  await eachBlock(input, Number.POSITIVE_INFINITY, (block, first, count, cols) => {
-    checkFinite(block, cols, sourceOf(input), first);
-    mean ??= sharedFloats('float64', cols, 'The mean') as Float64Array;
+function meanOf(input: EmbeddingMatrix): Float64Array {
+  const { rows, cols } = input;
+  const mean = sharedFloats('float64', cols, 'The mean') as Float64Array;
+  eachBlock(input, rows, (block, first, count) => {
+    checkFinite(block, cols, task.source, first);
     for (let i = 0; i < count; i++) {
       for (let j = 0; j < cols; j++) mean[j]! += block[i * cols + j]!;
     }
-    rows += count;
   });
-  for (let j = 0; j < mean!.length; j++) mean![j]! /= rows;
-  return { mean: mean!, rows, cols: mean!.length };
+  for (let j = 0; j < cols; j++) mean[j]! /= rows;
+  return mean;
 }
 
-async function transform(input: Embeddings, { mean, components, inputs, outputs }: LinearModel, out: Floats) {
+function transform(input: EmbeddingMatrix, model: LinearModel, out: Floats): void {
+  const { mean, components, variance, inputs, outputs, whiten } = model;
   const centred = new Float64Array(inputs);
-  await eachBlock(input, Number.POSITIVE_INFINITY, (block, first, count) => {
-    checkFinite(block, inputs, sourceOf(input), first);
+  eachBlock(input, input.rows, (block, first, count) => {
+    checkFinite(block, inputs, task.source, first);
     for (let i = 0; i < count; i++) {
       for (let j = 0; j < inputs; j++) centred[j] = block[i * inputs + j]! - mean[j]!;
       for (let k = 0; k < outputs; k++) {
         let sum = 0;
         for (let j = 0, c = k * inputs; j < inputs; j++, c++) sum += centred[j]! * components[c]!;
-        out[(first + i) * outputs + k] = sum;
+        out[(first + i) * outputs + k] = whiten ? sum / Math.sqrt(variance[k]!) : sum;
       }
       report((((first + i) * outputs) / out.length) * 0.99);
     }
@@ -211,39 +202,24 @@ async function transform(input: Embeddings, { mean, components, inputs, outputs 
 }
 
 /** Calls `visit` with consecutive blocks of at most `maxRows` rows and about `BLOCK_VALUES` values. */
-async function eachBlock(
-  input: Embeddings,
+function eachBlock(
+  { data, rows, cols }: EmbeddingMatrix,
   maxRows: number,
-  visit: (block: Floats, first: number, count: number, cols: number) => void,
-): Promise<void> {
-  const source = onDisk(input) ? await openEmbeddings(input) : inMemory(input);
-  try {
-    const { rows, cols } = source;
-    const step = Math.max(1, Math.min(maxRows, Math.floor(BLOCK_VALUES / cols)));
-    for (let first = 0; first < rows; first += step) {
-      const count = Math.min(step, rows - first);
-      visit(await source.read(first, count), first, count, cols);
-    }
-  } finally {
-    await source.close();
+  visit: (block: Floats, first: number, count: number) => void,
+): void {
+  const step = Math.max(1, Math.min(maxRows, Math.floor(BLOCK_VALUES / cols)));
+  for (let first = 0; first < rows; first += step) {
+    const count = Math.min(step, rows - first);
+    visit(data.subarray(first * cols, (first + count) * cols), first, count);
   }
-}
-
-function inMemory({ data, rows, cols }: EmbeddingMatrix) {
-  return {
-    rows,
-    cols,
-    read: async (first: number, count: number): Promise<Floats> => data.subarray(first * cols, (first + count) * cols),
-    close: async () => {},
-  };
 }
 
 const task = workerData as PcaTask;
 try {
   if (task.kind === 'fit') {
-    send({ kind: 'done', model: await fitModel(task.input, task.dims) });
+    send({ kind: 'done', model: fitModel(task.input, task.dims) });
   } else {
-    await transform(task.input, task.model, task.out);
+    transform(task.input, task.model, task.out);
     send({ kind: 'done' });
   }
 } catch (error) {

@@ -1,0 +1,137 @@
+/**
+ * Seconds, memory and captured variance of PCA beside scikit-learn's randomized one, both from a file to scores, each run in a
+ * process of its own, in turn; and the matrix products that the chosen method needs, by NumPy's BLAS.
+ *
+ *   node bench/pca.mjs --python ../venv/bin/python
+ *
+ * Options: --cases 20000x16384-512^1,20000x16384-512^2,2000x301824-1024^1 (rows x columns - dimensions ^ power: the variance
+ * of column i falls as i^-power) --threads 2 --repeats 3 --limited 1 (0 leaves out the runs with a quarter of the input as
+ * memory) --python python3 --folder <scratch> --out bench/results/pca-<date>.json
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { readEmbeddings } from 'coregain';
+import { PCA_MEMORY, planPca } from '#lib/reduce/pcaPlan.js';
+
+const date = new Date().toISOString();
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const { values } = parseArgs({
+  options: {
+    cases: { type: 'string', default: '20000x16384-512^1,20000x16384-512^2,2000x301824-1024^1' },
+    threads: { type: 'string', default: '2' },
+    repeats: { type: 'string', default: '3' },
+    limited: { type: 'string', default: '1' },
+    python: { type: 'string', default: 'python3' },
+    folder: { type: 'string', default: tmpdir() },
+    out: { type: 'string', default: here(`results/pca-${date.slice(0, 10)}.json`) },
+  },
+});
+const threads = Number(values.threads);
+const repeats = Number(values.repeats);
+const folder = mkdtempSync(join(values.folder, 'coregain-pca-'));
+const env = { ...process.env, OMP_NUM_THREADS: String(threads), OPENBLAS_NUM_THREADS: String(threads) };
+const python = (...args) =>
+  JSON.parse(execFileSync(values.python, [here('pca_baselines.py'), ...args.map(String)], { env, encoding: 'utf8' }));
+const coregain = (...args) =>
+  JSON.parse(execFileSync(process.execPath, [here('pca_coregain.mjs'), ...args.map(String)], { encoding: 'utf8' }));
+
+/** Sum of the sample variances of the columns: what the dimensions hold of the variance. */
+async function captured(path) {
+  const { data, rows, cols } = await readEmbeddings(path);
+  let total = 0;
+  for (let j = 0; j < cols; j++) {
+    let [sum, squares] = [0, 0];
+    for (let i = 0; i < rows; i++) {
+      sum += data[i * cols + j];
+      squares += data[i * cols + j] ** 2;
+    }
+    total += (squares - sum ** 2 / rows) / (rows - 1);
+  }
+  return total;
+}
+
+const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
+const spread = (runs, key) => {
+  const list = runs.map((run) => run[key]);
+  return { median: median(list), min: Math.min(...list), max: Math.max(...list) };
+};
+
+const results = [];
+for (const text of values.cases.split(',')) {
+  const [rows, cols, dims, power] = /^(\d+)x(\d+)-(\d+)\^([\d.]+)$/.exec(text).slice(1).map(Number);
+  const path = join(folder, 'x.npy');
+  const scores = join(folder, 'scores.npy');
+  const { bytes } = python('make', path, rows, cols, power);
+  const quarter = Math.floor(bytes / 4);
+  const plan = planPca({ rows, cols, dims, valueBytes: 4, loaded: false, components: false, memory: PCA_MEMORY }, path);
+  const contestants = {
+    'scikit-learn': () => python('sklearn', path, dims, scores),
+    coregain: () => coregain(path, dims, scores, threads, 0, 0),
+    ...(plan.method === 'gram' && { 'coregain, with components': () => coregain(path, dims, scores, threads, 0, 1) }),
+    ...(values.limited === '1' && {
+      [`coregain, ${(quarter / 1e6).toFixed(0)} MB`]: () => coregain(path, dims, scores, threads, quarter, 0),
+    }),
+  };
+  const runs = Object.fromEntries(Object.keys(contestants).map((name) => [name, []]));
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    for (const [name, run] of Object.entries(contestants)) {
+      let result;
+      try {
+        result = run();
+      } catch (error) {
+        // e.g. that so little memory is not enough: a result too
+        runs[name].push({
+          failed: String(error.stderr || error.message)
+            .split('\n')
+            .find((line) => /Error|needs/.test(line)),
+        });
+        continue;
+      }
+      runs[name].push({ ...result, captured: await captured(scores) });
+      console.log(text, name, JSON.stringify(runs[name].at(-1)));
+    }
+  }
+  const best = Math.max(...Object.values(runs).flatMap((list) => list.map((run) => run.captured ?? 0)));
+  const passes = runs.coregain[0].passes;
+  const products =
+    plan.method === 'gram'
+      ? python('gram', rows, cols, dims)
+      : plan.method === 'krylov'
+        ? python('gemm', rows, cols, plan.blockColumns, passes)
+        : undefined;
+  const contestantsFound = Object.entries(runs).map(([name, list]) =>
+    list[0].failed
+      ? { name, failed: list[0].failed }
+      : {
+          name,
+          seconds: spread(list, 'seconds'),
+          cpuSeconds: spread(list, 'cpuSeconds'),
+          peakBytes: spread(list, 'peakBytes'),
+          capturedOfBest: spread(list, 'captured').median / best,
+          ...(list[0].method && { method: list[0].method, passes: list[0].passes }),
+          runs: list,
+        },
+  );
+  results.push({ rows, cols, dims, power, bytes, quarter, plan, products, contestants: contestantsFound });
+}
+rmSync(folder, { recursive: true });
+const report = {
+  what: 'PCA from a file to scores, beside scikit-learn',
+  date,
+  commit: execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim(),
+  cpu: cpus()[0].model,
+  threads,
+  node: process.version,
+  sklearn: execFileSync(values.python, ['-c', 'import sklearn; print(sklearn.__version__)'], {
+    encoding: 'utf8',
+  }).trim(),
+  command: `node bench/pca.mjs --cases ${values.cases} --threads ${threads} --repeats ${repeats}`,
+  results,
+};
+mkdirSync(dirname(values.out), { recursive: true });
+writeFileSync(values.out, `${JSON.stringify(report)}\n`);
+console.log(`written to ${values.out}`);

@@ -1,0 +1,170 @@
+/** PCA in the native engine: rows go by, block by block, as often as the method asks. */
+import { setImmediate } from 'node:timers/promises';
+import { DataError, NativeError } from '../errors.js';
+import { blockRoom, readBlocks } from '../formats/blocks.js';
+import { sharedFloats } from '../formats/npy.js';
+import type { EmbeddingRows } from '../formats/source.js';
+import { native } from '../native.js';
+import { runNative } from '../nativeJob.js';
+import type { JobOptions } from '../progress.js';
+import type { LinearModel, PcaSummary } from './linearModel.js';
+import type { PcaPlan } from './pcaPlan.js';
+
+type Floats = Float32Array | Float64Array;
+
+/** Rows in memory or in a file. */
+export interface PcaRows extends Pick<EmbeddingRows, 'rows' | 'cols' | 'dtype'> {
+  readonly source: string;
+  /** Exactly one of the two. On a SharedArrayBuffer. */
+  readonly data?: Floats | undefined;
+  readonly file?: EmbeddingRows | undefined;
+}
+
+export interface PassOptions extends JobOptions {
+  readonly dims: number;
+  readonly seed: number;
+  readonly threads: number;
+  readonly whiten: boolean;
+  /** Takes the mean to be 0; false if not given. */
+  readonly aboutZero?: boolean | undefined;
+  readonly components: boolean;
+  readonly scores: boolean;
+}
+
+/** Rows that the native engine multiplies at a time: progress and cancellation come between two of them. */
+const ROWS = 1536;
+/** Passes that krylov usually needs: progress is a guess. */
+const USUAL_PASSES = 10;
+
+/** Throws as `fit` of pca.ts. */
+export async function fitInPasses(
+  input: PcaRows,
+  plan: PcaPlan,
+  options: PassOptions,
+): Promise<{ summary: PcaSummary; model?: LinearModel; scores?: Floats }> {
+  const { rows, cols, source } = input;
+  const { dims, seed, threads, whiten, aboutZero = false, signal } = options;
+  const method = plan.method as Exclude<PcaPlan['method'], 'small'>;
+  const addon = native();
+  const handle = addon.pcaOpen({
+    ...{ method, rows, cols, dims, seed, threads, aboutZero, simd: '' },
+    components: options.components,
+    scores: options.scores && plan.scores,
+    blockColumns: plan.blockColumns,
+    residentRows: plan.residentRows,
+  });
+  const control = () => new Int32Array(new SharedArrayBuffer(8));
+  const done = progressOf(rows, method, options);
+  const room = input.file && blockRoom(input.file, plan.blockRows);
+  for (let pass = 0; addon.pcaFirstRow(handle) < rows; pass++) {
+    const start = addon.pcaFirstRow(handle);
+    for await (const block of blocksOf(input, plan, start, room, signal)) {
+      const job = { ...block, cols, control: control() };
+      const report = (p: { done: number }) => done(pass, block.first + p.done);
+      await runNative((j) => addon.pcaFeed(handle, j), job, block.rows, { signal, onProgress: report }, source);
+    }
+    const job = { cols, control: control() };
+    await runNative((j) => addon.pcaEndPass(handle, j), job, rows, { signal }, source).catch((error) => {
+      throw explain(error, source);
+    });
+  }
+  const { mean, variance, totalVariance, rank, passes, hasScores } = addon.pcaFound(handle);
+  const summary = { method, variance: shared(variance), totalVariance, rank, passes };
+  const k = variance.length;
+  const components = options.components
+    ? (sharedFloats('float32', k * cols, `The components of ${source}`) as Float32Array)
+    : undefined;
+  const scores =
+    options.scores && hasScores ? sharedFloats(input.dtype, rows * k, `The reduction of ${source}`) : undefined;
+  const take = { cols, components, scores, whiten, control: control() };
+  await runNative((j) => addon.pcaTake(handle, j), take, rows, { signal }, source);
+  const facts = { inputs: cols, outputs: k, rows, variance: summary.variance, totalVariance, rank, whiten };
+  return {
+    summary,
+    ...(components && { model: { ...facts, mean: shared(mean), components } }),
+    ...(scores && { scores }),
+  };
+}
+
+/** float32 components only. Throws as `transform` of pca.ts. */
+export async function transformInPasses(
+  model: LinearModel,
+  input: PcaRows,
+  blockRows: number,
+  options: JobOptions & { threads: number },
+): Promise<Floats> {
+  const { rows, cols, source } = input;
+  const { signal, onProgress, threads } = options;
+  const { outputs, whiten, variance } = model;
+  const out = sharedFloats(input.dtype, rows * outputs, `The reduction of ${source}`);
+  const scale = whiten ? shared(variance.map((v) => 1 / Math.sqrt(v))) : undefined;
+  const fixed = {
+    cols,
+    outputs,
+    scale,
+    mean: shared(model.mean),
+    components: shared(model.components as Float32Array),
+  };
+  const room = input.file && blockRoom(input.file, blockRows);
+  const plan = { blockRows, method: 'covariance' } as const;
+  for await (const block of blocksOf(input, plan, 0, room, signal)) {
+    const { first } = block;
+    const target = out.subarray(first * outputs, (first + block.rows) * outputs);
+    const control = new Int32Array(new SharedArrayBuffer(8));
+    const job = { ...fixed, ...block, out: target, threads, simd: '', control };
+    const report = onProgress && ((p: { done: number }) => onProgress(progress(first + p.done, rows)));
+    await runNative(native().pcaTransform, job, block.rows, { signal, onProgress: report }, source);
+  }
+  return out;
+}
+
+/** Of rows in memory too, so that progress is seen and an abort heard; Gram must see all of them at once. */
+async function* blocksOf(
+  { data, file, rows, cols }: PcaRows,
+  { method, blockRows }: Pick<PcaPlan, 'method' | 'blockRows'>,
+  first: number,
+  room: Floats[] | undefined,
+  signal: AbortSignal | undefined,
+) {
+  if (file) return yield* readBlocks(file, first, room!, { signal });
+  const step = method === 'gram' ? rows : Math.min(blockRows, ROWS * Math.max(1, Math.floor(2 ** 26 / (ROWS * cols))));
+  for (let row = first; row < rows; row += step) {
+    const count = Math.min(step, rows - row);
+    yield { data: data!.subarray(row * cols, (row + count) * cols), first: row, rows: count };
+    await setImmediate();
+  }
+}
+
+function progress(done: number, rows: number) {
+  return { stage: 'reduce' as const, done, total: rows, unit: 'points' };
+}
+
+/** All passes are one stage. */
+function progressOf(rows: number, method: string, { onProgress }: PassOptions) {
+  const passes = method === 'krylov' ? USUAL_PASSES : 1;
+  let last = 0;
+  return (pass: number, row: number) => {
+    // Of the part that is left, a pass beyond the usual number takes a tenth.
+    const share = pass < passes ? (0.9 * (pass + row / rows)) / passes : 0.9 + 0.09 * (1 - 0.9 ** (pass - passes));
+    last = Math.max(last, Math.floor(share * rows));
+    onProgress?.(progress(Math.min(last, rows - 1), rows));
+  };
+}
+
+function shared<T extends Floats>(values: T): T {
+  if (values.buffer instanceof SharedArrayBuffer) return values;
+  const copy = sharedFloats(values instanceof Float32Array ? 'float32' : 'float64', values.length, 'The model') as T;
+  copy.set(values);
+  return copy;
+}
+
+function explain(error: unknown, source: string): unknown {
+  if (!(error instanceof NativeError) || !error.code.startsWith('ERR_PCA')) return error;
+  return new DataError(
+    error.code,
+    error.message.replace('the embedding matrix', source).replace('The embedding matrix', source),
+    {
+      cause: error,
+    },
+  );
+}

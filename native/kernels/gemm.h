@@ -1,0 +1,25 @@
+// The inner block of matrix products: a few rows times a panel of columns.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace coregain {
+
+struct GemmKernel {
+  static constexpr size_t kRows = 8;    // rows of a block
+  static constexpr size_t kPanel = 48;  // columns of a panel: panel[j * kPanel + t] is element j of column t
+  static constexpr size_t kDepth =
+      192;  // most elements summed in float32; a panel of them is near the first cache's size
+
+  const char* name;
+  // c[i * c_stride + t] += sum_j a[i * a_stride + j] * panel[j * kPanel + t], i < kRows, t < kPanel, j < depth <=
+  // kDepth. The sum is float32, one fused multiply-add after the other from j = 0 on: the same bits on every machine.
+  // Then it is added in float64.
+  void (*add)(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride);
+};
+
+// The kernel of a SIMD level of core/cpu.h; "" = the best that this machine runs. Throws Error ERR_SIMD.
+const GemmKernel& gemm_kernel(const std::string& level);
+
+}  // namespace coregain

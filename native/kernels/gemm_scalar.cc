@@ -1,0 +1,23 @@
+// For processors without fused multiply-add, where each is a call: slow, and the same bits as on all others.
+#include "kernels/gemm.h"
+
+namespace coregain {
+namespace {
+
+void add(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride) {
+  for (size_t i = 0; i < GemmKernel::kRows; ++i) {
+    for (size_t t = 0; t < GemmKernel::kPanel; ++t) {
+      float sum = 0;
+      for (size_t j = 0; j < depth; ++j)
+        sum = __builtin_fmaf(panel[j * GemmKernel::kPanel + t], a[i * a_stride + j], sum);
+      c[i * c_stride + t] += static_cast<double>(sum);
+    }
+  }
+}
+
+}  // namespace
+
+extern const GemmKernel gemm_scalar;
+const GemmKernel gemm_scalar = {"scalar", add};
+
+}  // namespace coregain

@@ -1,0 +1,130 @@
+#include "linear/products.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace coregain::linear {
+namespace {
+
+constexpr size_t kRows = GemmKernel::kRows;
+constexpr size_t kPanel = GemmKernel::kPanel;
+constexpr size_t kDepth = GemmKernel::kDepth;
+constexpr size_t kSums = size_t{1} << 16;  // float64 sums of a thread: 512 KB, a part of the second cache
+constexpr size_t kMostRows = 128;
+constexpr size_t kMostPanels = 4;
+constexpr size_t kApart = 16;  // rows of a power of two floats would fall on the same lines of the first cache
+
+size_t whole(size_t count, size_t block) {
+  return (count + block - 1) / block * block;
+}
+
+// A conversion and a subtraction, so plain that compilers make vectors of it.
+template <typename T>
+void less(const T* x, const double* shift, size_t count, float* out) {
+  if (shift == nullptr) {
+    for (size_t j = 0; j < count; ++j) out[j] = static_cast<float>(x[j]);
+  } else {
+    for (size_t j = 0; j < count; ++j) out[j] = static_cast<float>(static_cast<double>(x[j]) - shift[j]);
+  }
+}
+
+}  // namespace
+
+void Part::read(size_t row, size_t from, size_t count, float* out) const {
+  const double* const by = shift == nullptr ? nullptr : shift + first + from;
+  if (x.is_double)
+    less(x.f64(row) + first + from, by, count, out);
+  else if (by == nullptr)
+    std::memcpy(out, x.f32(row) + first + from, count * sizeof(float));
+  else
+    less(x.f32(row) + first + from, by, count, out);
+}
+
+Panels::Panels(size_t count, size_t depth) : count_(count), depth_(depth) {
+  data_ = Buffer<float>(panels() * depth_ * kPanel);
+  std::fill_n(data_.data(), data_.size(), 0.0F);
+}
+
+void Panels::put(size_t first, const Part& part, ThreadPool& pool) {
+  constexpr size_t kTogether = 256;  // elements of a vector between two changes of the vector
+  const size_t begin_panel = first / kPanel, end_panel = (first + part.x.rows + kPanel - 1) / kPanel;
+  const size_t wide = end_panel - begin_panel;
+  pool.for_blocks(wide * ((depth_ + kTogether - 1) / kTogether), 1, [&](unsigned, size_t task, size_t) {
+    const size_t panel = begin_panel + task % wide, from = task / wide * kTogether;
+    const size_t count = std::min(kTogether, depth_ - from);
+    float row[kTogether];
+    float* const out = data_.data() + (panel * depth_ + from) * kPanel;
+    const size_t begin = std::max(first, panel * kPanel), end = std::min(first + part.x.rows, (panel + 1) * kPanel);
+    for (size_t vector = begin; vector < end; ++vector) {
+      part.read(vector - first, from, count, row);
+      float* const column = out + (vector - panel * kPanel);
+      for (size_t j = 0; j < count; ++j) column[j * kPanel] = row[j];
+    }
+  });
+}
+
+Coefficients::Coefficients(size_t count, size_t depth)
+    : count_(count), depth_(depth), stride_(whole(depth, kApart) + kApart), data_(whole(count, kRows) * stride_) {
+  std::fill_n(data_.data(), data_.size(), 0.0F);
+}
+
+void project(const Part& part, const Panels& vectors, size_t diagonal, const Workers& workers, const Take& take) {
+  const size_t n = part.x.rows, d = part.cols, stride = vectors.panels() * kPanel;
+  const size_t together = std::clamp(kSums / stride / kRows * kRows, kRows, kMostRows);
+  constexpr size_t kStride = kDepth + kApart;
+  std::vector<std::vector<float>> rows(workers.pool.size());
+  std::vector<std::vector<double>> sums(workers.pool.size());
+  workers.pool.for_blocks(n, together, [&](unsigned thread, size_t begin, size_t end) {
+    workers.control.check();
+    std::vector<float>& a = rows[thread];
+    std::vector<double>& c = sums[thread];
+    const size_t count = whole(end - begin, kRows);
+    const size_t panels = std::min(vectors.panels(), (diagonal + end + kPanel - 1) / kPanel);
+    a.assign(together * kStride, 0);
+    c.assign(together * stride, 0);
+    for (size_t from = 0; from < d; from += kDepth) {
+      const size_t depth = std::min(kDepth, d - from);
+      for (size_t i = begin; i < end; ++i) part.read(i, from, depth, &a[(i - begin) * kStride]);
+      for (size_t p = 0; p < panels; ++p) {
+        const float* const panel = vectors.at(p, from);
+        for (size_t i = 0; i < count; i += kRows)
+          workers.kernel.add(&a[i * kStride], kStride, panel, depth, &c[i * stride + p * kPanel], stride);
+      }
+    }
+    take(begin, end - begin, 0, std::min(vectors.count(), panels * kPanel), c.data(), stride);
+  });
+}
+
+void combine(const Coefficients& left, const Part& part, bool lower, const Workers& workers, const Take& take) {
+  const size_t n = part.x.rows, d = part.cols, height = left.blocks() * kRows;
+  const size_t together = std::clamp(kSums / height / kPanel, size_t{1}, kMostPanels);
+  const size_t stride = together * kPanel;
+  std::vector<std::vector<float>> columns(workers.pool.size());
+  std::vector<std::vector<double>> sums(workers.pool.size());
+  workers.pool.for_blocks(d, stride, [&](unsigned thread, size_t begin, size_t end) {
+    workers.control.check();
+    std::vector<float>& b = columns[thread];
+    std::vector<double>& c = sums[thread];
+    const size_t panels = (end - begin + kPanel - 1) / kPanel;
+    const size_t from_row = lower ? begin / kRows * kRows : 0;
+    b.assign(together * kDepth * kPanel, 0);
+    c.assign(height * stride, 0);
+    float row[kMostPanels * kPanel] = {};
+    for (size_t from = 0; from < n; from += kDepth) {
+      const size_t depth = std::min(kDepth, n - from);
+      for (size_t j = 0; j < depth; ++j) {
+        part.read(from + j, begin, end - begin, row);
+        for (size_t p = 0; p < panels; ++p)
+          std::memcpy(&b[(p * kDepth + j) * kPanel], row + p * kPanel, sizeof(float) * kPanel);
+      }
+      for (size_t p = 0; p < panels; ++p)
+        for (size_t i = from_row; i < height; i += kRows)
+          workers.kernel.add(left.row(i) + from, left.stride(), &b[p * kDepth * kPanel], depth,
+                             &c[i * stride + p * kPanel], stride);
+    }
+    take(from_row, left.count() - from_row, begin, end - begin, &c[from_row * stride], stride);
+  });
+}
+
+}  // namespace coregain::linear

@@ -1,0 +1,58 @@
+#include "reduce/pca.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "linear/products.h"
+#include "reduce/pca_methods.h"
+
+namespace coregain::reduce {
+
+std::unique_ptr<PcaFit> PcaFit::make(const PcaTask& task) {
+  if (task.method == "covariance") return covariance_fit(task);
+  if (task.method == "gram") return gram_fit(task);
+  return krylov_fit(task);
+}
+
+void transform(const Matrix& rows, const double* mean, const float* vectors, size_t k, const double* scale, void* out,
+               bool is_double, unsigned threads, const std::string& simd, const Control& control) {
+  ThreadPool pool(threads);
+  const linear::Workers workers = {pool, control, gemm_kernel(simd)};
+  const linear::Panels panels(linear::Part({vectors, false, k, rows.cols}), pool);
+  // Float32 products of what is not finite are not either.
+  std::vector<char> bad(rows.rows, 0);
+  linear::project(linear::Part(rows, mean), panels, linear::kAll, workers,
+                  [&](size_t row, size_t count, size_t, size_t cols, const double* block, size_t stride) {
+                    for (size_t i = 0; i < count; ++i) {
+                      for (size_t j = 0; j < cols; ++j) {
+                        const double value = block[i * stride + j] * (scale == nullptr ? 1 : scale[j]);
+                        if (!std::isfinite(value)) bad[row + i] = 1;
+                        put(out, is_double, (row + i) * k + j, value);
+                      }
+                    }
+                  });
+  const auto at = std::find(bad.begin(), bad.end(), 1);
+  if (at != bad.end())
+    throw Error("ERR_PCA_OVERFLOW", "The embedding matrix has values whose squares overflow. Scale it down first.",
+                at - bad.begin());
+}
+
+std::vector<char> normalise(float* vectors, size_t k, size_t d, ThreadPool& pool) {
+  std::vector<char> turned(k, 0);
+  pool.for_blocks(k, 1, [&](unsigned, size_t i, size_t) {
+    float* const x = vectors + i * d;
+    double squares = 0;
+    float largest = 0;
+    for (size_t j = 0; j < d; ++j) {
+      squares += static_cast<double>(x[j]) * static_cast<double>(x[j]);
+      if (std::fabs(x[j]) > std::fabs(largest)) largest = x[j];
+    }
+    turned[i] = largest < 0;
+    const double scale = squares > 0 ? (largest < 0 ? -1 : 1) / std::sqrt(squares) : 0;
+    for (size_t j = 0; j < d; ++j) x[j] = static_cast<float>(static_cast<double>(x[j]) * scale);
+  });
+  return turned;
+}
+
+}  // namespace coregain::reduce

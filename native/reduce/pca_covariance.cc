@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "linear/eigen.h"
+#include "linear/products.h"
+#include "reduce/moments.h"
+#include "reduce/pca_methods.h"
+
+namespace coregain::reduce {
+namespace {
+
+constexpr size_t kRows = 8 * GemmKernel::kDepth;  // that are transposed at a time
+
+class CovarianceFit : public PcaFit {
+ public:
+  explicit CovarianceFit(const PcaTask& t) : PcaFit(t), moments_(t.cols, t.about_zero), scatter_(t.cols * t.cols) {
+    std::fill_n(scatter_.data(), scatter_.size(), 0.0);
+  }
+
+  size_t first_row() const override { return done_ ? task.rows : 0; }
+
+  void feed(const Matrix& block, size_t, Control& control) override {
+    moments_.add(block, pool_, control);
+    const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
+    const size_t d = task.cols;
+    for (size_t from = 0; from < block.rows; from += kRows) {
+      const size_t count = std::min(kRows, block.rows - from);
+      const Matrix rows = {block.is_double ? static_cast<const void*>(block.f64(from)) : block.f32(from),
+                           block.is_double, count, d};
+      const linear::Part part(rows, moments_.shift().data());
+      linear::Coefficients columns(d, count);
+      transpose(part, columns);
+      linear::combine(columns, part, true, workers,
+                      [&](size_t row, size_t height, size_t col, size_t width, const double* sums, size_t stride) {
+                        for (size_t i = 0; i < height; ++i)
+                          for (size_t j = 0; j < width; ++j) scatter_[(row + i) * d + col + j] += sums[i * stride + j];
+                      });
+      control.done(from + count);
+    }
+  }
+
+  void end_pass(const Control& control) override {
+    const size_t d = task.cols;
+    const auto n = static_cast<double>(moments_.rows());
+    for (size_t i = 0; i < d; ++i) {
+      for (size_t j = 0; j <= i; ++j) {
+        const double centred = scatter_[i * d + j] - n * moments_.drift(i) * moments_.drift(j);
+        scatter_[i * d + j] = scatter_[j * d + i] = centred;
+      }
+    }
+    const size_t wanted = std::min({task.dims, task.rows - 1, d});
+    const linear::Eigen e = linear::eigen(scatter_, d, wanted, pool_, control, doubles_kernel(task.simd));
+    scatter_ = {};
+    const size_t k = describe(e.values, moments_.scatter(), task.rows, task.dims, found_);
+    found_.mean = moments_.mean();
+    found_.passes = 1;
+    found_.vectors = Buffer<float>(k * d);
+    for (size_t i = 0; i < k * d; ++i) found_.vectors[i] = static_cast<float>(e.vectors[i]);
+    normalise(found_.vectors.data(), k, d, pool_);
+    done_ = true;
+  }
+
+  bool has_scores() const override { return false; }
+  void scores(void*, bool, bool, const Control&) override {}
+
+ private:
+  void transpose(const linear::Part& part, linear::Coefficients& columns) {
+    constexpr size_t kColumns = 64;
+    pool_.for_blocks(task.cols, kColumns, [&](unsigned, size_t begin, size_t end) {
+      float row[kColumns];
+      for (size_t i = 0; i < part.x.rows; ++i) {
+        part.read(i, begin, end - begin, row);
+        for (size_t j = begin; j < end; ++j) columns.row(j)[i] = row[j - begin];
+      }
+    });
+  }
+
+  Moments moments_;
+  Buffer<double> scatter_;  // [d, d], lower triangle
+  bool done_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<PcaFit> covariance_fit(const PcaTask& task) {
+  return std::make_unique<CovarianceFit>(task);
+}
+
+size_t describe(const std::vector<double>& values, double scatter, size_t rows, size_t dims, Components& out) {
+  if (scatter > 0 && !values.empty() && !(values[0] > 0))
+    throw Error("ERR_PCA_OVERFLOW", "The embedding matrix has values whose squares vanish. Scale it up first.");
+  if (!(scatter > 0) || values.empty())
+    throw Error("ERR_PCA_NO_VARIANCE", "All rows of the embedding matrix are equal: there is nothing to reduce.");
+  const double noise = values[0] * kNoise;
+  size_t rank = 0;
+  while (rank < std::min(values.size(), rows - 1) && values[rank] > noise) ++rank;
+  out.rank = rank;
+  const size_t k = std::min(dims, rank);
+  out.variance.resize(k);
+  for (size_t i = 0; i < k; ++i) out.variance[i] = values[i] / static_cast<double>(rows - 1);
+  out.total = scatter / static_cast<double>(rows - 1);
+  return k;
+}
+
+}  // namespace coregain::reduce

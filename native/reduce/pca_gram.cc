@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "linear/eigen.h"
+#include "linear/products.h"
+#include "reduce/moments.h"
+#include "reduce/pca_methods.h"
+
+namespace coregain::reduce {
+namespace {
+
+constexpr size_t kColumns = 4096;  // of which products are added at a time
+
+// If u is an eigenvector of the Gram matrix G = Xc Xc^T with eigenvalue s, the scores are u sqrt(s), and Xc^T u /
+// sqrt(s) is the component.
+class GramFit : public PcaFit {
+ public:
+  explicit GramFit(const PcaTask& t) : PcaFit(t), moments_(t.cols, t.about_zero), gram_(t.rows * t.rows) {
+    std::fill_n(gram_.data(), gram_.size(), 0.0);
+    resident_ = std::clamp(task.resident_rows, size_t{1}, task.rows);
+  }
+
+  size_t first_row() const override {
+    return stage_ == Stage::kGram ? begin_ : stage_ == Stage::kComponents ? 0 : task.rows;
+  }
+
+  void feed(const Matrix& block, size_t first, Control& control) override {
+    const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
+    if (stage_ == Stage::kComponents) {
+      combine(block, first, workers);
+      return;
+    }
+    if (begin_ == 0) moments_.add(block, pool_, control);
+    const size_t end = std::min(begin_ + resident_, task.rows);
+    if (first == begin_ && first + block.rows >= end && end == task.rows) {
+      compare(block, first, first, end, nullptr, workers, control);  // all that there is: nothing needs to be kept
+      return;
+    }
+    if (kept_.empty())
+      for (size_t from = 0; from < task.cols; from += kColumns)
+        kept_.emplace_back(end - begin_, std::min(kColumns, task.cols - from));
+    compare(block, first, begin_, end, &kept_, workers, control);
+  }
+
+  void end_pass(const Control& control) override {
+    ++found_.passes;
+    if (stage_ == Stage::kComponents) {
+      const std::vector<char> turned = normalise(found_.vectors.data(), found_.variance.size(), task.cols, pool_);
+      for (size_t q = 0; q < turned.size(); ++q)
+        for (size_t i = 0; turned[q] != 0 && i < task.rows; ++i) vectors_[q * task.rows + i] *= -1;
+      stage_ = Stage::kDone;
+      return;
+    }
+    kept_.clear();
+    begin_ += resident_;
+    if (begin_ < task.rows) return;
+    solve(control);
+    stage_ = task.components ? Stage::kComponents : Stage::kDone;
+  }
+
+  bool has_scores() const override { return true; }
+
+  void scores(void* out, bool is_double, bool whiten, const Control& control) override {
+    const size_t n = task.rows, k = found_.variance.size();
+    pool_.for_blocks(n, 64, [&](unsigned, size_t begin, size_t end) {
+      control.check();
+      for (size_t i = begin; i < end; ++i) {
+        for (size_t q = 0; q < k; ++q) {
+          const double scale = std::sqrt(static_cast<double>(n - 1) * (whiten ? 1 : found_.variance[q]));
+          put(out, is_double, i * k + q, vectors_[q * n + i] * scale);
+        }
+      }
+    });
+  }
+
+ private:
+  enum class Stage { kGram, kComponents, kDone };
+
+  // Products of the rows of a block with rows [from, to) that are not behind them. Without `kept` these are the block's
+  // own.
+  void compare(const Matrix& block, size_t first, size_t from, size_t to, std::vector<linear::Panels>* kept,
+               const linear::Workers& workers, Control& control) {
+    const size_t n = task.rows;
+    for (size_t col = 0, part_index = 0; col < task.cols; col += kColumns, ++part_index) {
+      const linear::Part part(block, moments_.shift().data(), col, std::min(kColumns, task.cols - col));
+      std::optional<linear::Panels> own;
+      if (kept == nullptr) {
+        own.emplace(part, pool_);
+      } else if (first < to) {
+        const size_t inside = std::min(block.rows, to - first);
+        linear::Part resident = part;
+        resident.x.rows = inside;
+        (*kept)[part_index].put(first - from, resident, pool_);
+      }
+      const linear::Panels& others = kept == nullptr ? *own : (*kept)[part_index];
+      linear::project(part, others, first - from, workers,
+                      [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
+                        for (size_t i = 0; i < rows; ++i) {
+                          double* const out = &gram_[(first + row + i) * n + from];
+                          for (size_t j = 0; j < std::min(cols, first + row + i - from + 1); ++j)
+                            out[j] += sums[i * stride + j];
+                        }
+                      });
+      control.done(block.rows * (col + part.cols) / task.cols);
+    }
+  }
+
+  void solve(const Control& control) {
+    const size_t n = task.rows;
+    // Rows were shifted by the mean of the first block: what is left of the mean goes out of rows and columns.
+    std::vector<double> mean(n, 0);
+    for (size_t i = 0; i < n; ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        gram_[j * n + i] = gram_[i * n + j];
+        mean[j] += gram_[i * n + j];
+        mean[i] += gram_[i * n + j];
+      }
+      mean[i] += gram_[i * n + i];
+    }
+    if (task.about_zero) std::fill(mean.begin(), mean.end(), 0.0);
+    double all = 0;
+    for (double& m : mean) {
+      m /= static_cast<double>(n);
+      all += m / static_cast<double>(n);
+    }
+    for (size_t i = 0; i < n; ++i)
+      for (size_t j = 0; j < n; ++j) gram_[i * n + j] += all - mean[i] - mean[j];
+    linear::Eigen e = linear::eigen(gram_, n, std::min(task.dims, task.about_zero ? n : n - 1), pool_, control,
+                                    doubles_kernel(task.simd));
+    gram_ = {};
+    const size_t k = describe(e.values, moments_.scatter(), n, task.dims, found_);
+    found_.mean = moments_.mean();
+    vectors_ = std::move(e.vectors);
+    if (task.components) {
+      found_.vectors = Buffer<float>(k * task.cols);
+      std::fill_n(found_.vectors.data(), found_.vectors.size(), 0.0F);
+      return;
+    }
+    // The sign that scores of largest magnitude make positive, where nobody asked for the components.
+    for (size_t q = 0; q < k; ++q) {
+      double* const u = &vectors_[q * n];
+      double largest = 0;
+      for (size_t i = 0; i < n; ++i)
+        if (std::fabs(u[i]) > std::fabs(largest)) largest = u[i];
+      for (size_t i = 0; largest < 0 && i < n; ++i) u[i] *= -1;
+    }
+  }
+
+  void combine(const Matrix& block, size_t first, const linear::Workers& workers) {
+    const size_t k = found_.variance.size(), n = task.rows, d = task.cols;
+    linear::Coefficients left(k, block.rows);
+    for (size_t q = 0; q < k; ++q) {
+      const double scale = 1 / std::sqrt(found_.variance[q] * static_cast<double>(n - 1));
+      for (size_t i = 0; i < block.rows; ++i) left.row(q)[i] = static_cast<float>(vectors_[q * n + first + i] * scale);
+    }
+    linear::combine(left, linear::Part(block, found_.mean.data()), false, workers,
+                    [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
+                      for (size_t q = 0; q < rows; ++q) {
+                        float* const out = &found_.vectors[(row + q) * d + col];
+                        for (size_t j = 0; j < cols; ++j) out[j] += static_cast<float>(sums[q * stride + j]);
+                      }
+                    });
+  }
+
+  Moments moments_;
+  Buffer<double> gram_;               // [N, N], lower triangle
+  Buffer<double> vectors_;            // [k or more, N]
+  std::vector<linear::Panels> kept_;  // rows [begin_, begin_ + resident_), by columns
+  size_t resident_ = 0, begin_ = 0;
+  Stage stage_ = Stage::kGram;
+};
+
+}  // namespace
+
+std::unique_ptr<PcaFit> gram_fit(const PcaTask& task) {
+  return std::make_unique<GramFit>(task);
+}
+
+}  // namespace coregain::reduce

@@ -1,0 +1,329 @@
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "linear/eigen.h"
+#include "linear/products.h"
+#include "objectives/random.h"
+#include "reduce/moments.h"
+#include "reduce/pca_methods.h"
+
+namespace coregain::reduce {
+namespace {
+
+constexpr size_t kRows = 8 * GemmKernel::kDepth;  // rows between two products with them: they should stay in a cache
+constexpr double kTolerance = 5e-4;               // of the captured variance that one more pass would add
+constexpr size_t kMostFactor = 4;                 // dimensions of the space, in units of the wanted ones
+constexpr double kNothing = 1e-5;                 // of a direction, after the others were taken out: rounding
+constexpr int kRounds = 4;                        // of orthonormalisation, at most
+constexpr double kOrthonormal = 1e-6;
+
+Matrix rows_of(const Matrix& x, size_t from, size_t count) {
+  return {x.is_double ? static_cast<const void*>(x.f64(from)) : x.f32(from), x.is_double, count, x.cols};
+}
+
+// With C = Xc^T Xc and orthonormal V = [V_1 .. V_s], V_1 random and V_{l + 1} what C V_l has outside V_1 .. V_l, the
+// leading eigenvectors of V^T C V give the leading components (Rayleigh and Ritz). A pass multiplies a block V_l by C
+// while rows go by: Y = X V_l, W = W + X^T Y. The last one needs no W. Vectors are rows here.
+class KrylovFit : public PcaFit {
+ public:
+  explicit KrylovFit(const PcaTask& t)
+      : PcaFit(t),
+        moments_(t.cols, t.about_zero),
+        most_(std::min({t.rows - 1, t.cols, std::max(kMostFactor * t.dims, t.block_columns)})) {
+    v_ = Buffer<float>(most_ * t.cols);
+    t_.assign(most_ * most_, 0);
+    w_ = Buffer<double>(width(0) * t.cols);
+    for (size_t c = 0; c < width(0); ++c) {
+      objectives::Words words(t.seed, c);
+      for (size_t j = 0; j < t.cols; ++j) w_[c * t.cols + j] = (words.next() & 1) != 0 ? 1 : -1;
+    }
+  }
+
+  size_t first_row() const override { return done_ ? task.rows : 0; }
+
+  void feed(const Matrix& block, size_t first, Control& control) override {
+    const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
+    const bool opening = found_.passes == 0;
+    if (opening) moments_.add(block, pool_, control);
+    if (first == 0) begin_pass(workers);
+    const double* const shift = opening ? moments_.shift().data() : found_.mean.data();
+    const linear::Panels vectors(linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}), pool_);
+    for (size_t from = 0; from < block.rows; from += kRows) {
+      const size_t count = std::min(kRows, block.rows - from);
+      const linear::Part part(rows_of(block, from, count), shift);
+      linear::Coefficients left(block_, count);
+      float* const y = y_.back().data() + (first + from) * block_;
+      linear::project(part, vectors, linear::kAll, workers,
+                      [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
+                        for (size_t i = 0; i < rows; ++i)
+                          for (size_t c = 0; c < cols; ++c)
+                            left.row(c)[row + i] = y[(row + i) * block_ + c] = static_cast<float>(sums[i * stride + c]);
+                      });
+      if (last_) {
+        // (X V_i) . (X V_j) is what V_i C V_j is, without W
+        const Y& before = y_[y_.size() - 2];
+        couple(left, {y, false, count, block_}, used_, workers);
+        control.done(from + count);
+        couple(left, {before.data() + (first + from) * before.cols, false, count, before.cols}, used_ - before.cols,
+               workers);
+        continue;
+      }
+      linear::combine(left, part, false, workers,
+                      [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
+                        for (size_t c = 0; c < rows; ++c)
+                          for (size_t j = 0; j < cols; ++j) w_[(row + c) * task.cols + col + j] += sums[c * stride + j];
+                      });
+      control.done(from + count);
+    }
+  }
+
+  void end_pass(const Control& control) override {
+    const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
+    if (found_.passes++ == 0) centre();
+    if (last_) {
+      used_ += block_;
+      finish(workers);
+      return;
+    }
+    // T of the new block with itself and all before.
+    const size_t old = used_;
+    used_ += block_;
+    along_ = products(block_, workers);
+    for (size_t c = 0; c < block_; ++c)
+      for (size_t q = 0; q < used_; ++q) at(std::max(q, old + c), std::min(q, old + c)) = along_[c * used_ + q];
+    last_ = enough(control);
+    next_ = used_ == most_ ? 0 : orthonormal(workers);
+    if (next_ == 0) finish(workers);
+  }
+
+  bool has_scores() const override { return task.scores; }
+
+  void scores(void* out, bool is_double, bool whiten, const Control& control) override {
+    const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
+    const size_t n = task.rows, k = found_.variance.size();
+    const linear::Panels panels(linear::Part({ritz_.data(), false, k, used_}), pool_);
+    for (size_t from = 0; from < n; from += kRows) {
+      const size_t count = std::min(kRows, n - from);
+      std::vector<float> y(count * used_);
+      size_t col = 0;
+      for (const Y& block : y_) {
+        for (size_t i = 0; i < count; ++i)
+          std::copy_n(block.data() + (from + i) * block.cols, block.cols, &y[i * used_ + col]);
+        col += block.cols;
+      }
+      linear::project(linear::Part({y.data(), false, count, used_}), panels, linear::kAll, workers,
+                      [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
+                        for (size_t i = 0; i < rows; ++i) {
+                          for (size_t q = 0; q < cols; ++q) {
+                            const double scale = whiten ? 1 / std::sqrt(found_.variance[q]) : 1;
+                            put(out, is_double, (from + row + i) * k + q, sums[i * stride + q] * scale);
+                          }
+                        }
+                      });
+    }
+  }
+
+ private:
+  // X V_l of all rows, [N, cols].
+  struct Y {
+    Buffer<float> values;
+    size_t cols;
+    float* data() { return values.data(); }
+    const float* data() const { return values.data(); }
+  };
+
+  double& at(size_t i, size_t j) { return t_[i * most_ + j]; }
+  // Of the block that starts at `used`.
+  size_t width(size_t used) const { return std::min(std::max<size_t>(task.block_columns, 1), most_ - used); }
+
+  void begin_pass(const linear::Workers& workers) {
+    if (found_.passes == 0) next_ = orthonormal(workers);
+    block_ = next_;
+    if (!task.scores && y_.size() == 2) y_.erase(y_.begin());
+    y_.push_back({Buffer<float>(task.rows * block_), block_});
+    if (last_)
+      w_ = {};
+    else
+      std::fill_n(w_.data(), block_ * task.cols, 0.0);
+  }
+
+  // Adds what rows of Y_last and of another Y give to the elements of T at (used.., to..).
+  void couple(const linear::Coefficients& left, const Matrix& y, size_t to, const linear::Workers& workers) {
+    linear::combine(left, linear::Part(y), false, workers,
+                    [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
+                      for (size_t i = 0; i < rows; ++i)
+                        for (size_t j = 0; j < cols; ++j) at(used_ + row + i, to + col + j) += sums[i * stride + j];
+                    });
+  }
+
+  // Rows went by less the mean of the first block, which is off the mean of all by `drift`.
+  void centre() {
+    const size_t d = task.cols, n = task.rows;
+    found_.mean = moments_.mean();
+    if (!(moments_.scatter() > 0))
+      throw Error("ERR_PCA_NO_VARIANCE", "All rows of the embedding matrix are equal: there is nothing to reduce.");
+    Y& y = y_.back();
+    pool_.for_blocks(block_, 1, [&](unsigned, size_t c, size_t) {
+      double along = 0;
+      for (size_t j = 0; j < d; ++j) along += static_cast<double>(v_[(used_ + c) * d + j]) * moments_.drift(j);
+      for (size_t j = 0; j < d; ++j) w_[c * d + j] -= static_cast<double>(n) * along * moments_.drift(j);
+      for (size_t i = 0; i < n; ++i)
+        y.data()[i * block_ + c] = static_cast<float>(static_cast<double>(y.data()[i * block_ + c]) - along);
+    });
+  }
+
+  // Each of the first `count` rows of w times all vectors: [count, used].
+  std::vector<double> products(size_t count, const linear::Workers& workers) {
+    std::vector<double> out(count * used_);
+    const linear::Panels panels(linear::Part({v_.data(), false, used_, task.cols}), pool_);
+    linear::project(linear::Part({w_.data(), true, count, task.cols}), panels, linear::kAll, workers,
+                    [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
+                      for (size_t i = 0; i < rows; ++i) std::copy_n(sums + i * stride, cols, &out[(row + i) * used_]);
+                    });
+    return out;
+  }
+
+  // Takes out of the first rows of w what `along` [count, used] says that they have of the vectors.
+  void subtract(const std::vector<double>& along, size_t count, const linear::Workers& workers) {
+    if (used_ == 0) return;
+    linear::Coefficients left(count, used_);
+    for (size_t c = 0; c < count; ++c)
+      for (size_t q = 0; q < used_; ++q) left.row(c)[q] = static_cast<float>(along[c * used_ + q]);
+    linear::combine(left, linear::Part({v_.data(), false, used_, task.cols}), false, workers,
+                    [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
+                      for (size_t c = 0; c < rows; ++c)
+                        for (size_t j = 0; j < cols; ++j) w_[(row + c) * task.cols + col + j] -= sums[c * stride + j];
+                    });
+  }
+
+  // Makes of w the next orthonormal vectors, and returns how many there are (Stathopoulos and Wu 2002, SVQB:
+  // eigenvectors of the vectors' own Gram matrix, again until rounding is all that is left).
+  size_t orthonormal(const linear::Workers& workers) {
+    const size_t d = task.cols;
+    // those of `along_` that there is room for
+    size_t count = found_.passes == 0 ? width(0) : std::min(block_, most_ - used_);
+    double scale = 0;
+    for (size_t c = 0; c < count; ++c) scale = std::max(scale, std::sqrt(square(c)));
+    for (int round = 0; round < kRounds; ++round) {
+      if (used_ != 0) subtract(round == 0 ? along_ : products(count, workers), count, workers);
+      size_t kept = 0;
+      for (size_t c = 0; c < count; ++c) {
+        const double norm = std::sqrt(square(c));
+        if (!(norm > kNothing * (round == 0 ? scale : 1))) continue;
+        for (size_t j = 0; j < d; ++j) w_[kept * d + j] = w_[c * d + j] / norm;
+        ++kept;
+      }
+      count = kept;
+      if (count == 0) return 0;
+      const linear::Part part({w_.data(), true, count, d});
+      const linear::Panels panels(part, pool_);
+      Buffer<double> gram(count * count);
+      double off = 0;
+      linear::project(part, panels, linear::kAll, workers,
+                      [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
+                        for (size_t i = 0; i < rows; ++i)
+                          std::copy_n(sums + i * stride, cols, &gram[(row + i) * count]);
+                      });
+      for (size_t i = 0; i < count; ++i) {
+        for (size_t j = 0; j < i; ++j) {
+          off = std::max(off, std::fabs(gram[i * count + j]));
+          gram[j * count + i] = gram[i * count + j];
+        }
+      }
+      if (off < kOrthonormal && round > 0) break;
+      const linear::Eigen e = linear::eigen(gram, count, count, pool_, workers.control, doubles_kernel(task.simd));
+      size_t firm = 0;
+      while (firm < count && e.values[firm] > kNoise * e.values[0]) ++firm;
+      linear::Coefficients left(firm, count);
+      for (size_t q = 0; q < firm; ++q)
+        for (size_t c = 0; c < count; ++c)
+          left.row(q)[c] = static_cast<float>(e.vectors[q * count + c] / std::sqrt(e.values[q]));
+      Buffer<double> mixed(firm * d);
+      linear::combine(left, part, false, workers,
+                      [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
+                        for (size_t q = 0; q < rows; ++q)
+                          std::copy_n(sums + q * stride, cols, &mixed[(row + q) * d + col]);
+                      });
+      std::copy_n(mixed.data(), firm * d, w_.data());
+      count = firm;
+    }
+    for (size_t i = 0; i < count * d; ++i) v_[used_ * d + i] = static_cast<float>(w_[i]);
+    return count;
+  }
+
+  double square(size_t c) const {
+    double sum = 0;
+    for (size_t j = 0; j < task.cols; ++j) sum += w_[c * task.cols + j] * w_[c * task.cols + j];
+    return sum;
+  }
+
+  // Whether the space holds enough of the variance once the next block is in it: what blocks add shrinks about as a
+  // geometric series, so the next two gains follow from the last two.
+  bool enough(const Control& control) {
+    if (used_ + block_ >= most_) return true;
+    if (used_ < task.dims) return false;
+    Buffer<double> a = projected();
+    const linear::Eigen e = linear::eigen(a, used_, 0, pool_, control, doubles_kernel(task.simd));
+    double sum = 0;
+    for (size_t i = 0; i < task.dims; ++i) sum += std::max(0.0, e.values[i]);
+    captured_.push_back(sum);
+    const size_t s = captured_.size();
+    if (s < 3) return false;
+    const double gain = captured_[s - 1] - captured_[s - 2], earlier = captured_[s - 2] - captured_[s - 3];
+    const double ratio = earlier > 0 ? std::min(gain / earlier, 0.99) : 0;
+    return gain * ratio * ratio / (1 - ratio) <= kTolerance * sum;
+  }
+
+  Buffer<double> projected() {
+    Buffer<double> a(used_ * used_);
+    for (size_t i = 0; i < used_; ++i)
+      for (size_t j = 0; j <= i; ++j) a[i * used_ + j] = a[j * used_ + i] = at(i, j);
+    return a;
+  }
+
+  void finish(const linear::Workers& workers) {
+    const size_t d = task.cols;
+    Buffer<double> a = projected();
+    const linear::Eigen e =
+        linear::eigen(a, used_, std::min(task.dims, used_), pool_, workers.control, doubles_kernel(task.simd));
+    const size_t k = describe(e.values, moments_.scatter(), task.rows, task.dims, found_);
+    linear::Coefficients left(k, used_);
+    for (size_t q = 0; q < k; ++q)
+      for (size_t c = 0; c < used_; ++c) left.row(q)[c] = static_cast<float>(e.vectors[q * used_ + c]);
+    found_.vectors = Buffer<float>(k * d);
+    linear::combine(left, linear::Part({v_.data(), false, used_, d}), false, workers,
+                    [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
+                      for (size_t q = 0; q < rows; ++q)
+                        for (size_t j = 0; j < cols; ++j)
+                          found_.vectors[(row + q) * d + col + j] = static_cast<float>(sums[q * stride + j]);
+                    });
+    const std::vector<char> turned = normalise(found_.vectors.data(), k, d, pool_);
+    ritz_ = Buffer<float>(k * used_);
+    for (size_t q = 0; q < k; ++q)
+      for (size_t c = 0; c < used_; ++c) ritz_[q * used_ + c] = turned[q] != 0 ? -left.row(q)[c] : left.row(q)[c];
+    v_ = {};
+    w_ = {};
+    done_ = true;
+  }
+
+  Moments moments_;
+  const size_t most_;  // dimensions of the space
+  size_t used_ = 0;    // dimensions whose products with C are known
+  size_t block_ = 0;   // vectors of this pass
+  size_t next_ = 0;    // vectors of the next one
+  bool last_ = false, done_ = false;
+  Buffer<float> v_;   // [most, d]
+  Buffer<double> w_;  // [block, d]
+  std::vector<double> t_, along_, captured_;
+  std::vector<Y> y_;
+  Buffer<float> ritz_;  // [k, used]
+};
+
+}  // namespace
+
+std::unique_ptr<PcaFit> krylov_fit(const PcaTask& task) {
+  return std::make_unique<KrylovFit>(task);
+}
+
+}  // namespace coregain::reduce

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { PCA_MEMORY, planPca } from '#lib/reduce/pcaPlan.js';
+
+const shape = (rows: number, cols: number, dims: number, more: object = {}) => ({
+  ...{ rows, cols, dims, valueBytes: 4 as const, loaded: false, components: false, memory: PCA_MEMORY },
+  ...more,
+});
+
+test.each([
+  ['a small matrix', shape(1000, 192, 64), 'small'],
+  ['many rows of few columns', shape(100_000, 768, 64), 'covariance'],
+  ['few rows of many columns', shape(2000, 301_824, 1024), 'gram'],
+  ['much of both', shape(20_000, 16_384, 512), 'krylov'],
+])('%s', (_, given, method) => {
+  expect(planPca(given, 'X').method).toBe(method);
+});
+
+test('what does not fit is read in blocks, and the plan keeps to the memory', () => {
+  for (const [given, method] of [
+    [shape(2000, 301_824, 1024, { memory: 600e6 }), 'gram'],
+    [shape(300_000, 700, 64, { memory: 600e6 }), 'covariance'],
+    [shape(20_000, 16_384, 256, { memory: 400e6 }), 'krylov'],
+  ] as const) {
+    const plan = planPca(given, 'X');
+    expect(plan).toMatchObject({ method, whole: false });
+    expect(plan.bytes).toBeLessThanOrEqual(given.memory);
+    expect(plan.bytes).toBeGreaterThan(given.memory / 4);
+    expect(plan.blockRows).toBeGreaterThanOrEqual(1);
+    expect(plan.blockRows).toBeLessThan(given.rows);
+  }
+});
+
+test('a matrix in memory is not counted', () => {
+  const given = shape(20_000, 16_384, 256, { memory: 800e6, loaded: true });
+  expect(planPca(given, 'X').whole).toBe(true);
+});
+
+test('where no method fits: what is needed, what is allowed, and the cure', () => {
+  expect(() => planPca(shape(50_000, 301_824, 1024, { memory: 1e9 }), 'X.npy')).toThrow(
+    expect.objectContaining({
+      code: 'ERR_OUT_OF_MEMORY',
+      message: expect.stringMatching(
+        /X\.npy .*301824 features.*needs about .* GiB .*954 MiB are allowed.*aggregation mean/,
+      ),
+    }),
+  );
+});
