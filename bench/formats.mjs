@@ -10,15 +10,17 @@
  * --out bench/results/formats-<date>.json
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { deflateRawSync } from 'node:zlib';
-import { openEmbeddings, writeNpy } from 'coregain';
+import { openEmbeddings, writeNpy, writeParquet } from 'coregain';
 import { rowMaker } from '#lib/bench/kinds.js';
+import { literal, openDuckdb } from '#lib/formats/duckdb.js';
+import { filesOf } from '#lib/formats/open.js';
 import { writeSafetensors } from '#lib/weights/safetensors.js';
 import { toHalf } from '#lib/weights/tensor.js';
 
@@ -48,6 +50,7 @@ const data = new Float32Array(new SharedArrayBuffer(rows * cols * 4));
 const fill = rowMaker('mix', cols, 1);
 for (let row = 0; row < rows; row++) fill(data.subarray(row * cols, (row + 1) * cols));
 
+const lancedb = await import('@lancedb/lancedb').catch(() => undefined);
 const toByte = (value) => Math.max(-127, Math.min(127, Math.round(value * 400)));
 const toUint8 = (value) => toByte(value) + 128;
 const h5 = (options) => ({ name: 'x', data: new Float32Array(data), shape: [rows, cols], ...options });
@@ -81,6 +84,22 @@ const FORMATS = {
   'raw float32': { file: 'x.f32', write: (path) => writeRaw(path, Buffer.alloc(0), data), source: { cols } },
   fvecs: { file: 'x.fvecs', write: (path) => writeVecs(path, data) },
   bvecs: { file: 'x.bvecs', write: (path) => writeVecs(path, Uint8Array.from(data, toUint8)), stored: toUint8 },
+  'parquet float32 snappy': { file: 'x.parquet', write: (path) => writeParquet(path, { data, rows, cols }) },
+  'parquet float32 uncompressed': { file: 'x.parquet', write: (path) => copyParquet(path, '*', 'uncompressed') },
+  'parquet float32 zstd': { file: 'x.parquet', write: (path) => copyParquet(path, '*', 'zstd') },
+  'parquet float32 columns': {
+    file: 'x.parquet',
+    write: (path) =>
+      copyParquet(
+        path,
+        Array.from({ length: cols }, (_, i) => `embedding[${i + 1}] AS f${i}`),
+        'snappy',
+      ),
+  },
+  'arrow float32 file': { file: 'x.arrow', write: (path) => writeArrow(path, false) },
+  'arrow float32 stream': { file: 'x.arrows', write: (path) => writeArrow(path, true) },
+  // npm install --no-save --legacy-peer-deps @lancedb/lancedb@0.37 apache-arrow@18 in a folder above this one
+  'lance float32': { file: 'x.lance', write: writeLance, absent: !lancedb && '@lancedb/lancedb is not installed' },
   'hdf5 float32': { file: 'x.h5', write: (path) => writeHdf5(path, h5()) },
   'hdf5 float32 in chunks': { file: 'x.h5', write: (path) => writeHdf5(path, h5({ chunks: [256, cols] })) },
   'hdf5 float32 gzip': { file: 'x.h5', write: (path) => writeHdf5(path, h5({ chunks: [256, cols], compression: 4 })) },
@@ -165,10 +184,14 @@ function check(name, { rows: n, cols: d, last }, stored = (value) => value) {
 const results = [];
 for (const [name, format] of Object.entries(FORMATS)) {
   if (!new RegExp(values.only).test(name)) continue;
+  if (format.absent) {
+    console.log(`${name}: left out, ${format.absent}`);
+    continue;
+  }
   const path = join(folder, format.file);
   await format.write(path);
   spawnSync('sync', [path]);
-  const files = statSync(path).isDirectory() ? readdirSync(path).map((file) => join(path, file)) : [path];
+  const files = await filesOf(path);
   const fileBytes = files.reduce((sum, file) => sum + statSync(file).size, 0);
   const source = { path, ...format.source };
   for (const pages of ['warm', 'cold']) {
@@ -323,4 +346,53 @@ async function writeHdf5(path, options) {
   const file = new hdf5.File(path, 'w');
   file.create_dataset(options);
   file.close();
+}
+
+/** Columns of a table of embeddings, in row groups of DuckDB's size. */
+async function copyParquet(path, columns, codec) {
+  const plain = join(folder, 'plain.parquet');
+  await writeParquet(plain, { data, rows, cols });
+  const duckdb = await openDuckdb([plain, path]);
+  await duckdb.connection.run(
+    `COPY (SELECT ${columns} FROM read_parquet(${literal(plain)})) TO ${literal(path)} (FORMAT parquet, COMPRESSION ${codec})`,
+  );
+  duckdb.close();
+  rmSync(plain);
+}
+
+/** Batches of 4,096 rows of a list of fixed size. */
+async function writeArrow(path, stream) {
+  const arrow = await import('apache-arrow');
+  const type = new arrow.FixedSizeList(cols, new arrow.Field('item', new arrow.Float32(), false));
+  const schema = new arrow.Schema([new arrow.Field('embedding', type, false)]);
+  const Writer = stream ? arrow.RecordBatchStreamWriter : arrow.RecordBatchFileWriter;
+  const writer = new Writer();
+  writer.reset(undefined, schema);
+  const file = await open(path, 'w');
+  const draining = (async () => {
+    for await (const bytes of writer) await file.write(bytes);
+  })();
+  for (let row = 0; row < rows; row += 4096) {
+    const length = Math.min(4096, rows - row);
+    const values = data.slice(row * cols, (row + length) * cols);
+    const child = arrow.makeData({ type: new arrow.Float32(), data: values });
+    const list = arrow.makeData({ type, length, nullCount: 0, child });
+    const struct = arrow.makeData({ type: new arrow.Struct(schema.fields), length, children: [list] });
+    writer.write(new arrow.RecordBatch(schema, struct));
+  }
+  writer.finish();
+  await draining;
+  await file.close();
+}
+
+async function writeLance(path) {
+  const database = await lancedb.connect(dirname(path));
+  let table;
+  for (let row = 0; row < rows; row += 5000) {
+    const part = Array.from({ length: Math.min(5000, rows - row) }, (_, i) => ({
+      vector: Array.from(data.subarray((row + i) * cols, (row + i + 1) * cols)),
+    }));
+    if (table) await table.add(part);
+    else table = await database.createTable('x', part);
+  }
 }

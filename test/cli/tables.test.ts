@@ -98,7 +98,12 @@ test.each([
     2,
     /`--id-column` and `--samples`/,
   ],
-  ['two groups', [...select, '--group-column', 'clip', '--groups', 'g.txt'], 2, /`--group-column` and `--groups`/],
+  [
+    'two groups',
+    [...select, '--strategy', 'round-robin', '--group-column', 'clip', '--groups', 'g.txt'],
+    2,
+    /`--group-column` and `--groups`/,
+  ],
   ['groups of another strategy', [...select, '--group-column', 'clip'], 2, /round-robin/],
   [
     'a table of another kind',
