@@ -11,8 +11,8 @@ export interface Duckdb {
   readonly connection: DuckDBConnection;
   /** DuckDB's C interface: the values of a whole vector at once, where node-api makes an object of each row. */
   readonly bindings: typeof Bindings;
-  /** A second connection, for a query beside one that is being read. */
-  connect(): Promise<DuckDBConnection>;
+  /** A second one, for what is read beside other queries; it works some chunks ahead. */
+  readonly streaming: DuckDBConnection;
   close(): void;
 }
 
@@ -20,6 +20,8 @@ export interface Duckdb {
 const MOST_THREADS = 4;
 /** What is needed is a few row groups; sorting goes to the disk beyond it. */
 const MEMORY_LIMIT = '2GB';
+/** How far it works ahead. DuckDB's own limit, 1 MB, is less than one chunk of wide embeddings. */
+const AHEAD = '32MB';
 
 /**
  * Opens an empty database in memory that can read and write `files` and nothing else: no other file, no network, no
@@ -38,10 +40,17 @@ export async function openDuckdb(files: readonly string[]): Promise<Duckdb> {
   });
   try {
     const connection = await instance.connect();
+    const streaming = await instance.connect();
+    await streaming.run(`SET streaming_buffer_size = ${literal(AHEAD)}`);
     await connection.run(`SET allowed_paths = [${files.map((file) => literal(resolve(file))).join(', ')}]`);
     await connection.run('SET enable_external_access = false');
     await connection.run('SET lock_configuration = true');
-    return { connection, bindings, connect: () => instance.connect(), close: () => instance.closeSync() };
+    const close = () => {
+      streaming.closeSync();
+      connection.closeSync();
+      instance.closeSync();
+    };
+    return { connection, streaming, bindings, close };
   } catch (error) {
     instance.closeSync();
     throw error;

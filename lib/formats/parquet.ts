@@ -76,13 +76,8 @@ export async function openParquet(file: EmbeddingFile, files: readonly string[] 
       ),
       async column(name) {
         findColumn(path, columns, name);
-        const second = await duckdb.connect();
-        try {
-          const sql = `SELECT CAST(${identifier(name)} AS VARCHAR) FROM ${from}`;
-          return await ask(table, () => texts(second, sql, path, name));
-        } finally {
-          second.closeSync();
-        }
+        const sql = `SELECT CAST(${identifier(name)} AS VARCHAR) FROM ${from}`;
+        return ask(table, () => texts(connection, sql, path, name));
       },
       close: async () => duckdb.close(),
     };
@@ -237,12 +232,16 @@ async function stream(
   table: ParquetTable,
   { from, chosen, dtype, cols, row }: StreamOf,
 ): Promise<RowStream> {
-  const { bindings } = duckdb;
-  const connection = await duckdb.connect();
+  const { bindings, streaming } = duckdb;
   const list = chosen.shape === 'list' ? '[]' : '';
-  const wanted = chosen.columns.map(({ name }) => `CAST(${identifier(name)} AS ${SQL_TYPES[dtype]}${list})`);
+  const wanted = chosen.columns.map(({ name, type }) =>
+    // DuckDB gives float16 as FLOAT. What needs no cast is not copied.
+    type === dtype || (type === 'float16' && dtype === 'float32')
+      ? identifier(name)
+      : `CAST(${identifier(name)} AS ${SQL_TYPES[dtype]}${list})`,
+  );
   const offset = row > 0 ? ` OFFSET ${row}` : '';
-  const result = await ask(table, () => connection.stream(`SELECT ${wanted.join(', ')} FROM ${from}${offset}`));
+  const result = await ask(table, () => streaming.stream(`SELECT ${wanted.join(', ')} FROM ${from}${offset}`));
   const where = { path: table.path, label: chosen.label, cols, dtype };
   let at = row;
   // Its memory is what `next` gives a view of.
@@ -263,7 +262,6 @@ async function stream(
     },
     async close() {
       held = null;
-      connection.closeSync();
     },
   };
 }

@@ -204,6 +204,35 @@ describe('order', () => {
     expect(await numbers(join(folder, 'hive', '*', '*.parquet'), "split = 'train'")).toEqual([10, 11, 12, 13, 14]);
   });
 
+  test('columns that are the same in all rows, or are said by a folder, have their values in each', async () => {
+    mkdirSync(join(folder, 'hive2', 'year=2020'), { recursive: true });
+    const same = 'SELECT 7::FLOAT AS a, i::FLOAT AS b, [1::FLOAT, 2::FLOAT] AS emb FROM range(5000) t(i)';
+    await write('hive2/year=2020/same.parquet', same);
+    const path = join(folder, 'hive2', '*', 'same.parquet');
+    const rows = Array.from({ length: 5000 }, (_, i) => i);
+    await expectRows(
+      { path, name: 'a,year,b' },
+      rows.flatMap((i) => [7, 2020, i]),
+      3,
+    );
+    await expectRows(
+      { path, name: 'emb' },
+      rows.flatMap(() => [1, 2]),
+      2,
+    );
+    const half = rows.filter((i) => i % 2 === 0);
+    await expectRows(
+      { path, name: 'a,b', where: 'b % 2 = 0' },
+      half.flatMap((i) => [7, i]),
+      2,
+    );
+    await expectRows(
+      { path, name: 'emb', where: 'b % 2 = 0' },
+      half.flatMap(() => [1, 2]),
+      2,
+    );
+  });
+
   test('a thread of its own reads it too: pca', async () => {
     const path = await write('pca.parquet', sql(0, 3000));
     const { matrix } = await reduce({ path, where: 'id < 2500' }, { method: 'pca', dims: 1 });
