@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { DataError } from '../errors.js';
+import { decompressed, registerCodecs } from './arrowBodies.js';
 import { type ArrowBatch, type ArrowFile, brokenArrow, readMessages } from './arrowMessages.js';
 import { type ArrowField, checkText, columnsOf, placesOf, TYPE } from './arrowSchema.js';
 import { openBytes, type RandomAccessFile } from './bytes.js';
@@ -44,13 +45,13 @@ const CURE = 'Repair that row, or leave it out.';
  * `ERR_NO_ROWS`, and as `chooseColumns`.
  */
 export async function openArrow({ path, name }: EmbeddingFile): Promise<EmbeddingRows> {
-  const file = await openBytes(path);
+  const stored = await openBytes(path);
   try {
-    const arrow = await readMessages(file);
-    const { kind, fields, ended } = arrow;
+    const { kind, fields, batches: packed, ended } = await readMessages(stored);
+    const { file, batches } = await decompressed(stored, packed);
     const columns = columnsOf(fields);
     const chosen = chooseColumns(path, columns, name);
-    const { runs, rows, cols } = await findRuns(file, arrow, columns, chosen);
+    const { runs, rows, cols } = await findRuns(file, { fields, batches }, columns, chosen);
     const dtype = columnType(chosen);
     const notes = [...chosen.notes, ...columnNotes(path, chosen)];
     if (!ended && kind === 'stream') notes.push(`${path} has no mark of its end; if it was cut off, rows are missing.`);
@@ -66,14 +67,14 @@ export async function openArrow({ path, name }: EmbeddingFile): Promise<Embeddin
       },
     };
   } catch (error) {
-    await file.close();
+    await stored.close();
     throw error;
   }
 }
 
 async function findRuns(
   file: RandomAccessFile,
-  { fields, batches }: ArrowFile,
+  { fields, batches }: Pick<ArrowFile, 'fields' | 'batches'>,
   columns: readonly TableColumn[],
   chosen: EmbeddingColumns,
 ): Promise<{ runs: Run[]; rows: number; cols: number }> {
@@ -281,6 +282,7 @@ async function texts(path: string, kind: 'file' | 'stream', name: string): Promi
   const label = `column ${JSON.stringify(name)}`;
   const found: string[] = [];
   try {
+    await registerCodecs();
     const reader = await (handle
       ? RecordBatchReader.from(handle)
       : RecordBatchReader.from(createReadStream(path, { highWaterMark: 1 << 20 })));

@@ -25,6 +25,7 @@ export interface ArrowBatch {
   readonly buffers: readonly BufferPlace[];
   /** How many buffers more each view has. */
   readonly variadic: readonly number[];
+  readonly codec: Codec | undefined;
 }
 
 export interface ArrowFile {
@@ -41,9 +42,11 @@ const CONTINUATION = 0xffffffff;
 const MAX_HEADER_BYTES = 64 << 20;
 // Of Message.fbs.
 const HEADER = { schema: 1, dictionary: 2, batch: 3 } as const;
-const CODECS = ['LZ4', 'Zstandard'];
+const CODECS = ['LZ4', 'Zstandard'] as const;
+/** How the buffers of a batch are compressed. */
+export type Codec = (typeof CODECS)[number];
 
-/** @throws {DataError} `ERR_ARROW_BROKEN`, `ERR_ARROW_COMPRESSED`, `ERR_ARROW_ORDER`. */
+/** @throws {DataError} `ERR_ARROW_BROKEN`, `ERR_ARROW_ORDER`. */
 export async function readMessages(file: RandomAccessFile): Promise<ArrowFile> {
   const start = Buffer.from(await file.readAt(0, Math.min(8, file.size)));
   return start.toString('latin1').startsWith(MAGIC) ? readFile(file) : readStream(file);
@@ -118,7 +121,7 @@ async function readMessage(file: RandomAccessFile, at: number): Promise<ArrowMes
     const end = bodyAt + bodyLength;
     if (!header || !(bodyLength >= 0) || end > size)
       throw new RangeError(`its body of ${bodyLength} bytes is not there`);
-    const place = { path, bodyAt, bodyLength };
+    const place = { bodyAt, bodyLength };
     if (kind === HEADER.schema) return { fields: fieldsOf(path, header), end };
     if (kind === HEADER.batch) return { batch: readBatch(header, place), end };
     const data = kind === HEADER.dictionary ? child(header, 1) : undefined;
@@ -157,15 +160,13 @@ function within<T>(path: string, part: string, read: () => T): T {
   }
 }
 
-function readBatch(
-  header: Table,
-  { path, bodyAt, bodyLength }: { path: string; bodyAt: number; bodyLength: number },
-): ArrowBatch {
+function readBatch(header: Table, { bodyAt, bodyLength }: { bodyAt: number; bodyLength: number }): ArrowBatch {
   const rows = longField(header, 0);
   const nodes = vector(header, 1, 16);
   const regions = vector(header, 2, 16);
   const compression = child(header, 3);
-  if (compression) throw compressed(path, CODECS[scalar(compression, 0, 'getInt8')] ?? 'an unknown method');
+  const codec = compression && CODECS[scalar(compression, 0, 'getInt8')];
+  if (compression && !codec) throw new RangeError('it is compressed by an unknown method');
   const views = vector(header, 4, 8);
   const buffers = Array.from({ length: regions.length }, (_, i) => {
     const offset = long(header, regions.at + 16 * i);
@@ -181,6 +182,7 @@ function readBatch(
     nulls: Array.from({ length: nodes.length }, (_, i) => long(header, nodes.at + 16 * i + 8)),
     buffers,
     variadic: Array.from({ length: views.length }, (_, i) => long(header, views.at + 8 * i)),
+    codec,
   };
 }
 
@@ -188,13 +190,6 @@ export function brokenArrow(path: string, why: string, cause?: unknown): DataErr
   return new DataError('ERR_ARROW_BROKEN', `${path} cannot be read as Arrow (${why}). Write or copy it again.`, {
     cause,
   });
-}
-
-function compressed(path: string, codec: string): DataError {
-  return new DataError(
-    'ERR_ARROW_COMPRESSED',
-    `${path} is compressed by ${codec}. Write it with compression="uncompressed", or as Parquet.`,
-  );
 }
 
 function bigEndian(path: string): DataError {

@@ -2,6 +2,7 @@ import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import * as zlib from 'node:zlib';
 import {
   Dictionary,
   Field,
@@ -187,9 +188,31 @@ test('a file is Arrow by what it begins with, too', async () => {
   await expectRows(path, [1.5, 2.5], 1);
 });
 
-test.each([
-  ['lz4.feather', 'LZ4'],
-  ['zstd.feather', 'Zstandard'],
-])('%s is compressed, which is said', async (name, codec) => {
-  await expectRefused(golden(name), 'ERR_ARROW_COMPRESSED', new RegExp(`compressed by ${codec}.*"uncompressed"`));
+describe.each(['lz4', 'zstd'])('compressed by %s', (codec) => {
+  const known = codec === 'lz4' || 'zstdDecompressSync' in zlib;
+  if (!known) console.warn('SKIPPED: tests of Arrow compressed by Zstandard, which Node has from 22.15 on');
+
+  test.skipIf(!known)('values and other columns', async () => {
+    const path = golden(`${codec}.feather`);
+    await expectRows(path, await expected('x'), 5);
+    expect(await readColumn(path, 'id')).toEqual(Array.from({ length: 40 }, (_, i) => `s-${i}`));
+    expect(await readColumn(path, 'word')).toEqual(Array.from({ length: 40 }, (_, i) => `clip ${i % 3}`));
+    await expectRefused(golden(`null_${codec}.feather`), 'ERR_NULL', /column "emb" has NULL in row 31, value 3 /);
+  });
+
+  test.skipIf(!known)('several blocks, long matches', async () => {
+    const { data, rows } = await readEmbeddings(golden(`long_${codec}.feather`));
+    expect(rows).toBe(20_000);
+    expect(data).toEqual(Float32Array.from({ length: 20_000 * 16 }, (_, i) => (Math.floor(i / 16) * (i % 16)) % 7));
+  });
+
+  test.skipIf(!known)('damage is survived', async () => {
+    await expectEveryCutRefused(`${codec}.feather`, folder, { step: 31 });
+    await expectDamageSurvived(`${codec}.feather`, folder, 500);
+    await expectDamageSurvived(`long_${codec}.feather`, folder, 20);
+  });
+
+  test.skipIf(known)('what to do is said', async () => {
+    await expectRefused(golden(`${codec}.feather`), 'ERR_ARROW_COMPRESSED', /Zstandard, .* 22\.15 .*"uncompressed"/);
+  });
 });

@@ -94,5 +94,9 @@ arrow("null_row.arrow", {"id": ids, "emb": pa.array(null_row, type=pa.list_(pa.f
 arrow("null_value.arrow", {"id": ids, "emb": pa.array(null_value, type=pa.list_(pa.float32()))})
 arrow("null_column.arrow", {**features, "f2": pa.array([None if i == 12 else float(v) for i, v in enumerate(x[:, 2])], type=pa.float32())})
 arrow("null_id.arrow", {"id": pa.array([None if i == 5 else f"s-{i}" for i in range(rows)]), "emb": fixed})
-pa.feather.write_feather(pa.table({"id": ids, "emb": fixed}), here / "lz4.feather", compression="lz4", chunksize=16)
-pa.feather.write_feather(pa.table({"id": ids, "emb": fixed}), here / "zstd.feather", compression="zstd", chunksize=16)
+for codec in ["lz4", "zstd"]:
+    pa.feather.write_feather(pa.table({**with_ids, "word": before["word"], "emb": lists(x)}), here / f"{codec}.feather", compression=codec, chunksize=16)
+    pa.feather.write_feather(pa.table({"id": ids, "emb": pa.array(null_value, type=pa.list_(pa.float32()))}), here / f"null_{codec}.feather", compression=codec)
+    # Long enough for several blocks, alike enough for long matches.
+    long = pa.array([[float((i * j) % 7) for j in range(16)] for i in range(20_000)], type=pa.list_(pa.float32(), 16))
+    pa.feather.write_feather(pa.table({"emb": long}), here / f"long_{codec}.feather", compression=codec, chunksize=15_000)
