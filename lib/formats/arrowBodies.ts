@@ -11,9 +11,16 @@ import { decodeLz4, decodeLz4Sync, LZ4_RATIO } from './lz4.js';
 /** More than a method can make of one byte is damage; Zstandard of zeros reaches thousands. */
 const LARGEST_RATIO = { LZ4: LZ4_RATIO, Zstandard: 1 << 16 } as const;
 
-// Node has Zstandard from 22.15 on, its types of today's oldest version do not.
-type Zstd = (bytes: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;
-const { zstdDecompressSync } = zlib as unknown as { zstdDecompressSync?: Zstd };
+// Node has Zstandard from 22.15 on, the types of the oldest Node that is supported do not.
+interface Zstandard {
+  zstdDecompressSync?(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
+  zstdDecompress?(
+    bytes: Uint8Array,
+    options: { maxOutputLength: number },
+    done: (error: Error | null, bytes: Uint8Array) => void,
+  ): void;
+}
+const { zstdDecompress, zstdDecompressSync } = zlib as Zstandard;
 
 interface Packed {
   /** In the decompressed bytes. */
@@ -71,7 +78,7 @@ async function unpack(
 }
 
 function checkCodec(path: string, codec: Codec): void {
-  if (codec === 'LZ4' || zstdDecompressSync) return;
+  if (codec === 'LZ4' || zstdDecompress) return;
   throw new DataError(
     'ERR_ARROW_COMPRESSED',
     `${path} is compressed by ${codec}, which Node reads from version 22.15 on. Write it with compression="lz4" or "uncompressed", or as Parquet.`,
@@ -132,17 +139,21 @@ function lastBefore(packed: readonly Packed[], at: number): number {
 
 async function decode(path: string, codec: Codec, source: Uint8Array, length: number): Promise<Uint8Array> {
   try {
+    if (codec === 'Zstandard') return await unzstd(source, length);
     const target = new Uint8Array(length);
-    if (codec === 'LZ4') await decodeLz4(source, target);
-    else target.set(unzstd(source, length));
+    await decodeLz4(source, target);
     return target;
   } catch (cause) {
     throw brokenArrow(path, `a buffer cannot be decompressed: ${(cause as Error).message}`, cause);
   }
 }
 
-function unzstd(source: Uint8Array, length: number): Uint8Array {
-  const bytes = zstdDecompressSync!(source, { maxOutputLength: Math.max(1, length) });
+async function unzstd(source: Uint8Array, length: number): Promise<Uint8Array> {
+  const bytes = await new Promise<Uint8Array>((resolve, reject) => {
+    zstdDecompress!(source, { maxOutputLength: Math.max(1, length) }, (error, found) =>
+      error ? reject(error) : resolve(found),
+    );
+  });
   if (bytes.length !== length) throw new RangeError(`it has ${bytes.length} bytes instead of ${length}`);
   return bytes;
 }

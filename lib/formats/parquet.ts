@@ -167,6 +167,13 @@ async function ask<T>({ path, where }: ParquetTable, query: () => Promise<T>): P
 }
 
 function broken(path: string, why: string, cause?: unknown): DataError {
+  if (why.startsWith('Out of Memory')) {
+    return new DataError(
+      'ERR_OUT_OF_MEMORY',
+      `${path} needs more memory than DuckDB was given (${why}). Write it with smaller row groups.`,
+      { cause },
+    );
+  }
   return new DataError('ERR_PARQUET_BROKEN', `${path} cannot be read as Parquet (${why}). Write or copy it again.`, {
     cause,
   });

@@ -23,7 +23,7 @@ export async function writeQuery(
     const duckdb = await openDuckdb([...files, temporary]);
     try {
       const query = await prepare(duckdb);
-      const to = `${literal(resolve(temporary))} (FORMAT parquet, USE_TMP_FILE false)`;
+      const to = `${literal(resolve(temporary))} (FORMAT parquet, ROW_GROUP_SIZE ${ROWS_PER_GROUP}, USE_TMP_FILE false)`;
       await runInterruptibly(duckdb.connection, `COPY (${query}) TO ${to}`, signal);
     } catch (cause) {
       signal?.throwIfAborted();
@@ -35,6 +35,8 @@ export async function writeQuery(
   });
 }
 
+/** Whoever reads wide embeddings needs memory for a part of a group: less than DuckDB's own 122,880 rows. */
+const ROWS_PER_GROUP = 20_480;
 /** What a chunk of DuckDB holds. */
 const CHUNK_ROWS = 2048;
 /** Rows between two moments in which other work can run. */
