@@ -86,12 +86,12 @@ class GramFit : public PcaFit {
       const linear::Part part(block, moments_.shift().data(), col, std::min(kColumns, task.cols - col));
       std::optional<linear::Panels> own;
       if (kept == nullptr) {
-        own.emplace(part, pool_);
+        own.emplace(part, workers);
       } else if (first < to) {
         const size_t inside = std::min(block.rows, to - first);
         linear::Part resident = part;
         resident.x.rows = inside;
-        (*kept)[part_index].put(first - from, resident, pool_);
+        (*kept)[part_index].put(first - from, resident, workers);
       }
       const linear::Panels& others = kept == nullptr ? *own : (*kept)[part_index];
       linear::project(part, others, first - from, workers,

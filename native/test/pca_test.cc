@@ -58,7 +58,7 @@ TEST("both products are float64 sums of float32 sums, the same bits at every lev
         const Control control;
         const linear::Workers workers = {pool, control, gemm_kernel(level)};
         std::vector<double> projected(n * m), combined(m * d);
-        const linear::Panels panels(linear::Part({v.data(), false, m, d}), pool);
+        const linear::Panels panels(linear::Part({v.data(), false, m, d}), workers);
         linear::project(part, panels, linear::kAll, workers,
                         [&](size_t row, size_t rows, size_t col, size_t cols, const double* block, size_t stride) {
                           for (size_t i = 0; i < rows; ++i)
