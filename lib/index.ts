@@ -12,6 +12,7 @@ export type { Regime } from './data/scenes.js';
 export { AGGREGATIONS, type Aggregation } from './embed/aggregate.js';
 export { type EmbedOptions, type EmbedResult, embed } from './embed/embed.js';
 export { type EmbedTensorsOptions, type EmbedTensorsResult, embedTensors } from './embed/tensors.js';
+export type { ElementType } from './formats/elements.js';
 export { writeNpy } from './formats/npy.js';
 export { openEmbeddings, readEmbeddings } from './formats/open.js';
 export type { EmbeddingFile, EmbeddingRows, EmbeddingSource, Embeddings } from './formats/source.js';

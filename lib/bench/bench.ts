@@ -84,7 +84,7 @@ async function withoutMissingBaselines(
 
 async function bytesPerValue({ embeddings }: Plan): Promise<number> {
   if (embeddings === undefined) return 4;
-  const npy = await openNpy(embeddings);
+  const npy = await openNpy({ path: embeddings });
   await npy.close();
   return npy.dtype === 'float32' ? 4 : 8;
 }

@@ -35,7 +35,7 @@ async function generate(kind: Kind, cols: number, seed: number, path: string, ro
 
 /** Neighbouring rows of a recording are alike, so the first N would be another kind of data than the whole. */
 async function sample(from: string, path: string, rows: number): Promise<void> {
-  const npy = await openNpy(from);
+  const npy = await openNpy({ path: from });
   try {
     const data = npy.dtype === 'float32' ? new Float32Array(rows * npy.cols) : new Float64Array(rows * npy.cols);
     for (let i = 0; i < rows; i++) {

@@ -91,7 +91,7 @@ export async function planBench(options: BenchOptions): Promise<Plan> {
         '`--kinds` and `--dims` are for synthetic embeddings, and `--embeddings` takes their place. Leave one of them out.',
       );
     }
-    const npy = await openNpy(embeddings);
+    const npy = await openNpy({ path: embeddings });
     await npy.close();
     const fractions = [npy.rows / 4, npy.rows / 2, npy.rows].map(Math.floor).filter((count) => count > 0);
     for (const count of options.rows ?? []) {

@@ -10,11 +10,19 @@ import type { JobOptions } from '../progress.js';
 import { formatCount, formatValue } from '../report/numbers.js';
 import { addCommand, type Outcome } from './command.js';
 import { withFlags } from './configFlags.js';
-import { type EncoderFlags, encoderOptions, integerFrom, threadsOption } from './options.js';
+import {
+  type EmbeddingFlags,
+  type EncoderFlags,
+  embeddingFile,
+  embeddingOptions,
+  encoderOptions,
+  integerFrom,
+  threadsOption,
+} from './options.js';
 
-interface Flags extends EncoderFlags {
-  embeddings?: string;
+interface Flags extends EncoderFlags, Partial<EmbeddingFlags> {
   other?: string;
+  otherName?: string;
   data?: string;
   seed?: number;
   threads?: number;
@@ -29,13 +37,14 @@ export function addDiagnose(program: Command): void {
       'coregain diagnose --data clevr --preset base --weights multimae-b.pth',
       'coregain diagnose --embeddings embeddings.npy',
       'coregain diagnose --embeddings rgb.npy --other semseg.npy --out diagnose.json',
+      'coregain diagnose --embeddings tokens.npz --name rgb --other tokens.npz --other-name semseg',
     ],
     resumes: true,
     action: diagnoseEither,
-  })
-    .option('--data <path>', 'data set to embed: a folder, or an NYU-Depth-v2 .mat file')
-    .option('--embeddings <file>', 'instead of --data: float32 or float64 [N, d], .npy in C order')
-    .option('--other <file>', 'with --embeddings: another modality of the same rows, [N, e]')
+  });
+  embeddingOptions(command.option('--data <path>', 'data set to embed: a folder, or an NYU-Depth-v2 .mat file'))
+    .option('--other <path>', 'with --embeddings: another modality of the same rows, [N, e], in such a format')
+    .option('--other-name <array>', 'what --name is for --embeddings; --cols and --dtype are of both')
     .option(
       '--seed <number>',
       'of the rows that are compared where there are more than 2,000 (default: 0)',
@@ -60,6 +69,9 @@ const OF_DATA = [
   'cache',
 ] as const;
 
+/** Flags that say what embeddings are read. */
+const OF_EMBEDDINGS = ['name', 'cols', 'dtype', 'other', 'otherName'] as const;
+
 async function diagnoseEither(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { data, embeddings, out } = flags;
   if (data === undefined && embeddings === undefined) {
@@ -74,13 +86,12 @@ async function diagnoseEither(flags: Flags, job: JobOptions): Promise<Outcome> {
       '`--data` and `--embeddings` exclude each other. Leave one of them out.',
     );
   }
-  const [given, unused] =
-    data === undefined ? (['data', OF_DATA] as const) : (['embeddings', ['other'] as const] as const);
+  const [given, unused] = data === undefined ? (['data', OF_DATA] as const) : (['embeddings', OF_EMBEDDINGS] as const);
   const stray = unused.find((name) => flags[name] !== undefined);
   if (stray) {
     throw new ConfigError(
       'ERR_FLAG_UNUSED',
-      `\`--${stray}\` goes with \`--${given}\`. Add that instead, or leave it out.`,
+      `\`--${stray.replace('N', '-n')}\` goes with \`--${given}\`. Add that instead, or leave it out.`,
     );
   }
   const { json, lines, ...found } = await (data === undefined ? ofEmbeddings(flags, job) : ofDataset(flags, job));
@@ -104,14 +115,19 @@ interface Found {
   readonly lines: readonly string[];
 }
 
-async function ofEmbeddings({ embeddings, other, seed, threads }: Flags, job: JobOptions): Promise<Found> {
+async function ofEmbeddings(flags: Flags, job: JobOptions): Promise<Found> {
+  const { other, otherName, seed, threads } = flags;
   const options = { seed, threads, ...job };
-  const x = await readEmbeddings(embeddings!, job);
+  const read = (embeddings: string, name: string | undefined) =>
+    readEmbeddings(embeddingFile({ ...flags, embeddings, name }), job);
+  const x = await read(flags.embeddings!, flags.name);
+  const y = other === undefined ? undefined : await read(other, otherName);
+  const notes = [...x.notes, ...(y?.notes ?? [])];
   return {
     redundancy: await redundancy(x, options),
-    ...(other !== undefined && { consistency: await consistency(x, await readEmbeddings(other, job), options) }),
-    json: {},
-    lines: [],
+    ...(y && { consistency: await consistency(x, y, options) }),
+    json: { notes },
+    lines: notes.map((note) => `  note: ${note}`),
   };
 }
 

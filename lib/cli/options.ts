@@ -2,6 +2,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { AGGREGATIONS, type Aggregation } from '../embed/aggregate.js';
 import { ConfigError } from '../errors.js';
+import { ELEMENT_TYPES, type ElementType } from '../formats/elements.js';
+import type { EmbeddingFile } from '../formats/source.js';
 import { type PresetName, presets } from '../models/presets.js';
 import { ENGINES, type Engine, GAINS, REMAINDERS } from '../select/bins.js';
 import { parseBudget } from '../select/draw.js';
@@ -173,4 +175,28 @@ export function checkStrategyFlags(flags: object, strategy: Strategy): void {
 
 export function threadsOption(command: Command): Command {
   return command.option('--threads <count>', 'threads, 0 = all (default: 0)', integerFrom(0));
+}
+
+/** What `embeddingOptions` adds. */
+export interface EmbeddingFlags {
+  embeddings: string;
+  name?: string | undefined;
+  cols?: number | undefined;
+  dtype?: ElementType | undefined;
+}
+
+export function embeddingOptions(command: Command): Command {
+  return command
+    .option(
+      '--embeddings <path>',
+      'numbers [N, d] in .npy, .npz, .safetensors, .h5, .fvecs or raw, or several such files by a folder or a quoted pattern; see docs/formats.md',
+    )
+    .option('--name <array>', 'array of .npz, .safetensors or .h5 (default: the only one there may be)')
+    .option('--cols <count>', 'values in a row of raw embeddings (.f32, .bin, ...)', integerFrom(1))
+    .addOption(choice('--dtype <name>', 'type of raw embeddings (default: float32)', ELEMENT_TYPES));
+}
+
+/** What the flags of `embeddingOptions` say, for the library. */
+export function embeddingFile({ embeddings, name, cols, dtype }: EmbeddingFlags): EmbeddingFile {
+  return { path: embeddings, name, cols, dtype };
 }

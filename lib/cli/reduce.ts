@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { chooseDimensions, type Dimensions } from '../diagnose/dimensions.js';
 import { ConfigError } from '../errors.js';
 import { writeNpy } from '../formats/npy.js';
-import { readEmbeddings } from '../formats/open.js';
+import { notesOf, readEmbeddings } from '../formats/open.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
 import type { PcaSummary } from '../reduce/linearModel.js';
@@ -11,10 +11,17 @@ import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
 import type { UmapModel } from '../reduce/umap.js';
 import { formatCount, formatSeconds, formatShare } from '../report/numbers.js';
 import { addCommand, type Outcome } from './command.js';
-import { integerFrom, memoryOf, numberIn, threadsOption } from './options.js';
+import {
+  type EmbeddingFlags,
+  embeddingFile,
+  embeddingOptions,
+  integerFrom,
+  memoryOf,
+  numberIn,
+  threadsOption,
+} from './options.js';
 
-interface Flags {
-  embeddings: string;
+interface Flags extends EmbeddingFlags {
   method?: Exclude<Reduction, 'none'>;
   dims?: number | 'auto';
   whiten?: true;
@@ -44,8 +51,8 @@ export function addReduce(program: Command): void {
     ],
     resumes: false,
     action: reduceEmbeddings,
-  })
-    .option('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
+  });
+  embeddingOptions(command)
     .addOption(
       new Option('--method <name>', 'reduction (default: pca)').choices(REDUCTIONS.filter((name) => name !== 'none')),
     )
@@ -71,15 +78,21 @@ export function addReduce(program: Command): void {
 
 async function reduceEmbeddings(flags: Flags, job: JobOptions): Promise<Outcome> {
   checkFlags(flags);
-  const { embeddings, out, saveModel, model: saved, ...options } = flags;
+  const { embeddings: path, name, cols, dtype, out, saveModel, model: saved, ...options } = flags;
+  const embeddings = embeddingFile({ embeddings: path, name, cols, dtype });
   if (saved !== undefined) {
     const start = performance.now();
     const matrix = await pca.transform(await pca.load(saved), embeddings, { ...job, threads: flags.threads });
+    const notes = await notesOf(embeddings);
     const seconds = (performance.now() - start) / 1000;
     await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
     return {
-      json: { path: out, method: 'pca', model: saved, rows: matrix.rows, cols: matrix.cols, seconds },
-      lines: [wrote(matrix, out), `  by the model ${saved}, ${formatSeconds(seconds)}`],
+      json: { path: out, method: 'pca', model: saved, rows: matrix.rows, cols: matrix.cols, notes, seconds },
+      lines: [
+        wrote(matrix, out),
+        `  by the model ${saved}, ${formatSeconds(seconds)}`,
+        ...notes.map((note) => `  note: ${note}`),
+      ],
     };
   }
   const method = options.method ?? 'pca';

@@ -13,11 +13,18 @@ import { readSamples, rowsOfIds, type SelectedSample } from '../select/samples.j
 import { selectFrom } from '../select/select.js';
 import { addCommand, type Outcome } from './command.js';
 import { idsOf } from './configFlags.js';
-import { checkStrategyFlags, type SelectFlags, selectOptions, threadsOption } from './options.js';
+import {
+  checkStrategyFlags,
+  type EmbeddingFlags,
+  embeddingFile,
+  embeddingOptions,
+  type SelectFlags,
+  selectOptions,
+  threadsOption,
+} from './options.js';
 import { binCounts, describeFiles, describeSelection } from './summary.js';
 
-interface Flags extends SelectFlags {
-  embeddings: string;
+interface Flags extends SelectFlags, EmbeddingFlags {
   out: string;
   samples?: string;
   groups?: string;
@@ -40,8 +47,7 @@ export function addSelect(program: Command): void {
     resumes: false,
     action: selectCoreset,
   });
-  command
-    .option('--embeddings <file>', 'float32 or float64 [N, d], .npy in C order')
+  embeddingOptions(command)
     .option('--out <folder>', 'folder to write')
     .option('--force', 'replace the result of other options in that folder')
     .option('--samples <file>', 'samples.jsonl of `embed`: ids and paths of the rows (default: row numbers)')
@@ -59,6 +65,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const path = (file: string | undefined) => file && resolve(file);
   const config = {
     embeddings: resolve(embeddings),
+    ...{ name: flags.name, cols: flags.cols, dtype: flags.dtype },
     samples: path(flags.samples),
     data: path(flags.data),
     strategy,
@@ -72,8 +79,8 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   if (!flags.force) await claimFolder(out, config);
 
   const start = performance.now();
-  const matrix = await readEmbeddings(embeddings, job);
-  const { rows } = matrix;
+  const matrix = await readEmbeddings(embeddingFile(flags), job);
+  const { rows, notes } = matrix;
   const samples = flags.samples === undefined ? undefined : await readSamples(flags.samples, rows, job.signal);
   const options = {
     ...{ strategy, clusters, fraction, bins, budget, gain, seed, remainder, engine, threads: config.threads },
@@ -87,7 +94,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
     const selection = await selectFrom(matrix, strategy, { ...options, ...job }, embeddings);
     const stages = [{ name: 'select', seconds: (performance.now() - start) / 1000 }];
     const inputs = [embeddings, flags.samples, flags.groups].filter((file) => file !== undefined);
-    const results = { title: embeddings, config, selection, gain, matrix, samples, dataset, stages, inputs };
+    const results = { title: embeddings, config, selection, gain, matrix, samples, dataset, stages, inputs, notes };
     const { files, record } = await writeResults(out, { ...results, report: flags.report }, job);
     return {
       json: {
@@ -97,9 +104,11 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
         bins: binCounts(selection),
         stages,
         engine: record.engine,
+        notes,
       },
       lines: [
         ...describeSelection(selection, 'row'),
+        ...notes.map((note) => `  note: ${note}`),
         '',
         `  ${stages.map(({ name, seconds }) => `${name} ${formatSeconds(seconds)}`).join(', ')}`,
         ...describeFiles(files),

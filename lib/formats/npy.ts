@@ -1,13 +1,16 @@
 /**
  * NumPy's .npy format (NEP 1, versions 1 to 3): magic, version, header length, a Python dict literal padded to 64
- * bytes, then the raw values. Only what coregain exchanges is read and written: little-endian, C order.
+ * bytes, then the raw values. All real numbers are read, in either byte order; little-endian C order is written.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { open } from 'node:fs/promises';
 import { integer } from '../check.js';
 import { DataError } from '../errors.js';
 import { writeAtomically } from '../files.js';
-import type { EmbeddingRows } from './source.js';
+import { openBytes, type RandomAccessFile } from './bytes.js';
+import { bandRows, columnRows } from './columns.js';
+import { ELEMENTS, type ElementType, type Stored } from './elements.js';
+import { flatRows } from './rows.js';
+import type { EmbeddingFile, EmbeddingRows } from './source.js';
 
 /** Element types that `writeNpy` takes. */
 export type NpyArray = Int32Array | BigInt64Array | Float32Array | Float64Array;
@@ -27,53 +30,61 @@ const MAX_HEADER_BYTES = 1 << 20;
 /** Large enough for a disk's full speed, small enough that abort and other work are never far away. */
 const CHUNK_BYTES = 4 << 20;
 
-const FLOATS = {
-  '<f4': { dtype: 'float32', bytes: 4 },
-  '<f8': { dtype: 'float64', bytes: 8 },
-} as const;
+/** Element types by kind and size in NumPy's type strings. */
+const TYPES: Partial<Record<string, ElementType>> = {
+  ...{ f2: 'float16', f4: 'float32', f8: 'float64' },
+  ...{ i1: 'int8', i2: 'int16', i4: 'int32', i8: 'int64' },
+  ...{ u1: 'uint8', u2: 'uint16', u4: 'uint32', u8: 'uint64' },
+};
 
 /**
  * Reads the header of any .npy file, whatever its element type.
  * @throws {DataError} `ERR_NPY_NOT_NPY` or `ERR_NPY_HEADER`, naming the file.
  */
 export async function readNpyHeader(path: string): Promise<NpyHeader> {
-  const file = await openFile(path);
+  const file = await openBytes(path);
   try {
-    return await parseHeader(file, path);
+    return await parseNpyHeader(file, path);
   } finally {
     await file.close();
   }
 }
 
 /**
- * Opens embeddings, float32 or float64 [N, d], for reading by row blocks: memory is what the caller asks for per read.
- * @throws {DataError} naming the file and the cure, for every other type, order or shape and for a wrong file size.
+ * Opens embeddings, [N, d], for reading by row blocks: memory is what the caller asks for per read, and a band of at most
+ * 256 MiB in Fortran order.
+ * @throws {DataError} naming the file and the cure, for types that are no real numbers, for other shapes and for a wrong
+ * file size; in Fortran order also where a row is too wide for such a band.
  */
-export async function openNpy(path: string): Promise<EmbeddingRows> {
-  const file = await openFile(path);
+export async function openNpy({ path }: EmbeddingFile): Promise<EmbeddingRows> {
+  const file = await openBytes(path);
   try {
-    const header = await parseHeader(file, path);
-    const { dtype, bytes, rows, cols } = embeddingLayout(header, path);
-    checkSize(path, header, rows * cols * bytes, (await file.stat()).size);
-    const Values = dtype === 'float32' ? Float32Array : Float64Array;
-    return {
-      path,
-      dtype,
-      rows,
-      cols,
-      notes: [],
-      async read(start, count, target = new Values(count * cols)) {
-        integer('start', start, 0, rows);
-        integer('count', count, 0, rows - start);
-        await readFully(file, path, target, header.dataOffset + start * cols * bytes);
-        return target;
-      },
-      close: () => file.close(),
-    };
+    return npyRows(file, path, await parseNpyHeader(file, path));
   } catch (error) {
     await file.close();
     throw error;
   }
+}
+
+/** The rows of a whole .npy file, or of one in an archive. `source` is what messages call it. */
+export function npyRows(file: RandomAccessFile, source: string, header: NpyHeader): EmbeddingRows {
+  const { type, bigEndian, rows, cols } = embeddingLayout(header, source);
+  checkSize(source, header, rows * cols * ELEMENTS[type].bytes, file.size);
+  const layout = { source, type, bigEndian, rows, cols, offset: header.dataOffset };
+  if (!header.fortranOrder) return flatRows(file, layout);
+  const height = bandRows(file, layout);
+  if (height !== undefined) return columnRows(file, layout, height);
+  throw new DataError(
+    'ERR_NPY_ORDER',
+    `${source} is in Fortran order, which at ${rows} x ${cols} cannot be read by rows in bounded memory. Save np.ascontiguousarray(X).`,
+  );
+}
+
+/** The element type that a type string means; undefined where it is no real number. */
+export function elementOf(descr: string): Stored | undefined {
+  const found = /^([<>|=]?)([fiu][1248])$/.exec(descr);
+  const type = found && TYPES[found[2]!];
+  return type ? { type, bigEndian: found[1] === '>' && ELEMENTS[type].bytes > 1 } : undefined;
 }
 
 /**
@@ -135,46 +146,30 @@ export async function writeNpyRows(
   return rows;
 }
 
-async function openFile(path: string): Promise<FileHandle> {
-  let file: FileHandle;
-  try {
-    file = await open(path, 'r');
-  } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new DataError(
-      missing ? 'ERR_FILE_MISSING' : 'ERR_FILE_UNREADABLE',
-      missing ? `${path} does not exist. Check the path.` : `${path} cannot be opened: ${(cause as Error).message}.`,
-      { cause },
-    );
-  }
-  if ((await file.stat()).isFile()) return file;
-  await file.close();
-  throw new DataError('ERR_FILE_UNREADABLE', `${path} is not a file. Give the path of one .npy file.`);
-}
-
-async function parseHeader(file: FileHandle, path: string): Promise<NpyHeader> {
-  const start = Buffer.alloc(12);
-  const { bytesRead } = await file.read(start, 0, 12, 0);
-  if (bytesRead < 10 || !start.subarray(0, 6).equals(MAGIC)) throw notNpy(path, start.subarray(0, bytesRead));
+/** The header of a .npy file that may be part of another. `source` is what messages call it. */
+export async function parseNpyHeader(file: RandomAccessFile, source: string): Promise<NpyHeader> {
+  const start = Buffer.from((await file.readAt(0, Math.min(12, file.size))).buffer);
+  if (start.length < 10 || !start.subarray(0, 6).equals(MAGIC)) throw notNpy(source, start);
   const major = start[6]!;
   if (major < 1 || major > 3) {
-    throw headerError(path, `is of .npy version ${major}, and only versions 1 to 3 exist`);
+    throw headerError(source, `is of .npy version ${major}, and only versions 1 to 3 exist`);
   }
-  const length = major === 1 ? start.readUInt16LE(8) : start.readUInt32LE(8);
   const textOffset = major === 1 ? 10 : 12;
+  if (file.size < textOffset) throw headerError(source, 'ends within its header');
+  const length = major === 1 ? start.readUInt16LE(8) : start.readUInt32LE(8);
   if (length > MAX_HEADER_BYTES)
-    throw headerError(path, `says that its header has ${length} bytes, which no array needs`);
-  const bytes = Buffer.alloc(length);
-  if ((await file.read(bytes, 0, length, textOffset)).bytesRead < length) {
-    throw headerError(path, 'ends within its header');
-  }
+    throw headerError(source, `says that its header has ${length} bytes, which no array needs`);
+  if (textOffset + length > file.size) throw headerError(source, 'ends within its header');
+  const bytes = Buffer.from((await file.readAt(textOffset, length)).buffer);
   const text = bytes.toString(major === 3 ? 'utf8' : 'latin1');
   const descr = /'descr'\s*:\s*(?:'([^']*)'|(\[.*?\])\s*,\s*'(?:fortran_order|shape)')/s.exec(text);
   const order = /'fortran_order'\s*:\s*(True|False)/.exec(text);
   const shape = /'shape'\s*:\s*\(([\d\sL,]*)\)/.exec(text);
-  if (!descr || !order || !shape) throw headerError(path, `has a header that cannot be understood: ${text.trim()}`);
+  if (!descr || !order || !shape) {
+    throw headerError(source, `has a header that cannot be understood: ${text.trim().slice(0, 200)}`);
+  }
   const sides = (shape[1]!.match(/\d+/g) ?? []).map(Number);
-  if (!sides.every(Number.isSafeInteger)) throw headerError(path, `has a side beyond 2^53: (${shape[1]})`);
+  if (!sides.every(Number.isSafeInteger)) throw headerError(source, `has a side beyond 2^53: (${shape[1]})`);
   return {
     descr: descr[1] ?? descr[2]!,
     fortranOrder: order[1] === 'True',
@@ -185,12 +180,6 @@ async function parseHeader(file: FileHandle, path: string): Promise<NpyHeader> {
 
 function notNpy(path: string, start: Buffer): DataError {
   if (start.length === 0) return new DataError('ERR_NPY_NOT_NPY', `${path} is empty (0 bytes). Write it again.`);
-  if (start.subarray(0, 4).equals(Buffer.from('PK\x03\x04', 'latin1'))) {
-    return new DataError(
-      'ERR_NPY_NOT_NPY',
-      `${path} is an .npz archive, not an .npy file. Save one array of it: np.save('X.npy', np.load('X.npz')['name']).`,
-    );
-  }
   return new DataError(
     'ERR_NPY_NOT_NPY',
     `${path} is not an .npy file (it does not begin with \\x93NUMPY). Write it with np.save.`,
@@ -203,10 +192,10 @@ function headerError(path: string, what: string): DataError {
 
 function embeddingLayout(header: NpyHeader, path: string) {
   const { descr, shape } = header;
-  const layout = FLOATS[descr as keyof typeof FLOATS];
-  if (!layout) {
+  const stored = elementOf(descr);
+  if (!stored) {
     const [what, cure] = typeTrouble(descr);
-    throw new DataError('ERR_NPY_DTYPE', `${path} holds ${what}, but embeddings are float32 or float64. ${cure}`);
+    throw new DataError('ERR_NPY_DTYPE', `${path} holds ${what}, but embeddings are real numbers. ${cure}`);
   }
   const shown = `(${shape.join(', ')}${shape.length === 1 ? ',' : ''})`;
   if (shape.length !== 2) {
@@ -220,20 +209,11 @@ function embeddingLayout(header: NpyHeader, path: string) {
   if (rows === 0 || cols === 0) {
     throw new DataError('ERR_NPY_EMPTY', `${path} has shape ${shown}: it holds no values. Save at least one row.`);
   }
-  if (header.fortranOrder) {
-    throw new DataError(
-      'ERR_NPY_ORDER',
-      `${path} is in Fortran order, but embeddings are in C order. Save np.ascontiguousarray(X).`,
-    );
-  }
-  return { ...layout, rows, cols };
+  return { ...stored, rows, cols };
 }
 
 function typeTrouble(descr: string): [what: string, cure: string] {
   const cast = 'Save X.astype(np.float32).';
-  if (/^>f[48]$/.test(descr)) return [`big-endian floats ('${descr}')`, `Save X.astype('<${descr.slice(1)}').`];
-  if (/^.?f2$/.test(descr)) return ["float16 ('<f2')", cast];
-  if (/^.?[iu]\d$/.test(descr)) return [`integers ('${descr}')`, cast];
   if (/^.?b1$/.test(descr)) return [`booleans ('${descr}')`, cast];
   if (/^.?c\d+$/.test(descr))
     return [`complex numbers ('${descr}')`, 'Save their real and imaginary parts as columns.'];
@@ -280,22 +260,6 @@ export function sharedFloats(
 /** One Buffer over a whole array of more than 4 GiB cannot be made; one per chunk can. */
 function bytesOf(values: NodeJS.ArrayBufferView, from: number, count: number): Buffer {
   return Buffer.from(values.buffer as ArrayBuffer, values.byteOffset + from, count);
-}
-
-async function readFully(
-  file: FileHandle,
-  path: string,
-  target: NodeJS.ArrayBufferView,
-  position: number,
-): Promise<void> {
-  for (let done = 0; done < target.byteLength; ) {
-    const count = Math.min(CHUNK_BYTES, target.byteLength - done);
-    const { bytesRead } = await file.read(bytesOf(target, done, count), 0, count, position + done);
-    if (bytesRead === 0) {
-      throw new DataError('ERR_NPY_TRUNCATED', `${path} became shorter while it was read. Write or copy it again.`);
-    }
-    done += bytesRead;
-  }
 }
 
 async function writeFully(file: FileHandle, source: NodeJS.ArrayBufferView, position: number): Promise<void> {

@@ -1,10 +1,17 @@
 /** What embeddings are read from. One file of this folder for each format; open.ts chooses. */
 import type { EmbeddingMatrix } from '../matrix.js';
+import type { ElementType } from './elements.js';
 
 /** A file of embeddings, with what it cannot say of itself. */
 export interface EmbeddingFile {
-  /** Of one file. */
+  /** Of one file, or of several that are one matrix, in natural order: a folder, or a pattern with `*`, `?` or `**`. */
   path: string;
+  /** Of .npz, safetensors and HDF5: the array; needed where several may be meant. */
+  name?: string | undefined;
+  /** Of raw values: d, how many make a row. */
+  cols?: number | undefined;
+  /** Of raw values: their type; float32 if not given. */
+  dtype?: ElementType | undefined;
 }
 
 /** Embeddings on disk: the path of a file, or more than a path. */

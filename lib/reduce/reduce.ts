@@ -1,6 +1,6 @@
 /** The second stage: embeddings -> fewer dimensions. */
 import { oneOf } from '../check.js';
-import { readEmbeddings } from '../formats/open.js';
+import { notesOf, readEmbeddings } from '../formats/open.js';
 import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { LinearModel, PcaSummary } from './linearModel.js';
@@ -44,20 +44,21 @@ export async function reduce(input: Embeddings, options: ReduceOptions): Promise
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   if (oneOf('method', options.method, REDUCTIONS) === 'none') {
-    const matrix = onDisk(input) ? await readEmbeddings(input, options) : input;
-    return { matrix, notes: [], seconds: seconds() };
+    if (!onDisk(input)) return { matrix: input, notes: [], seconds: seconds() };
+    const { notes, ...matrix } = await readEmbeddings(input, options);
+    return { matrix, notes, seconds: seconds() };
   }
+  const notes = onDisk(input) ? await notesOf(input) : [];
   const dims = options.dims as number; // either `fit` refuses what is not a positive integer.
   if (options.method === 'umap') {
     const { model, matrix } = await umap.fit(input, { ...options, dims });
-    return { matrix, layout: model, notes: [], seconds: seconds() };
+    return { matrix, layout: model, notes, seconds: seconds() };
   }
   const { matrix, summary, model } = await pca.fitTransform(input, { ...options, dims });
-  const notes =
-    matrix.cols < dims
-      ? [
-          `${sourceOf(input)}: ${matrix.cols} dimensions instead of ${dims}, because its ${matrix.rows} points vary in no more.`,
-        ]
-      : [];
+  if (matrix.cols < dims) {
+    notes.push(
+      `${sourceOf(input)}: ${matrix.cols} dimensions instead of ${dims}, because its ${matrix.rows} points vary in no more.`,
+    );
+  }
   return { matrix, pca: summary, ...(model && { model }), notes, seconds: seconds() };
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { DataError } from '../errors.js';
 import { writeFileAtomically } from '../files.js';
+import { filesOf } from '../formats/open.js';
 import { native } from '../native.js';
 import { version } from '../version.js';
 import type { Selection } from './types.js';
@@ -18,7 +19,7 @@ export interface RunInput {
   readonly selection: Selection;
   /** Wall-clock seconds of each stage, in the order in which they ran. */
   readonly stages: readonly { readonly name: string; readonly seconds: number }[];
-  /** Files that the result depends on: embeddings, weights, lists of ids, ... */
+  /** Files that the result depends on: embeddings (also by a folder or a pattern), weights, lists of ids, ... */
   readonly inputs: readonly string[];
   /** Sentences about what came out otherwise than asked for. */
   readonly notes?: readonly string[] | undefined;
@@ -69,7 +70,9 @@ export async function runRecord(
 ): Promise<RunRecord> {
   const { partition, rows, seed } = selection;
   const hashed: FileFact[] = [];
-  for (const path of inputs) hashed.push(await hashFile(path, options.signal));
+  for (const input of inputs) {
+    for (const path of await filesOf(input)) hashed.push(await hashFile(path, options.signal));
+  }
   return {
     config,
     stages,

@@ -1,30 +1,10 @@
-/**
- * The safetensors format: a little-endian uint64 header length, a JSON header
- * `{name: {dtype, shape, data_offsets: [begin, end]}}`, then the tensors' bytes without gaps.
- */
+/** Tensors in the safetensors format, read and written. */
 import type { FileHandle } from 'node:fs/promises';
 import { ModelError } from '../errors.js';
 import { writeAtomically } from '../files.js';
-import { openForReading, type RandomAccessFile } from './readAt.js';
-import {
-  asBytes,
-  asElements,
-  dtypes,
-  elementCount,
-  type Tensor,
-  type TensorDtype,
-  type TensorFile,
-  type TensorInfo,
-} from './tensor.js';
-
-// The limit of the reference implementation; it keeps a hostile length from being allocated.
-const LARGEST_HEADER = 100_000_000;
-
-interface Entry extends TensorInfo {
-  /** Bytes from the start of the file. */
-  readonly begin: number;
-  readonly end: number;
-}
+import { readSafetensorsHeader, type SafetensorsEntry } from '../formats/safetensorsHeader.js';
+import { openForReading } from './readAt.js';
+import { asBytes, asElements, dtypes, elementCount, type Tensor, type TensorFile, type TensorInfo } from './tensor.js';
 
 /**
  * Opens a safetensors file and checks its whole header. ModelError `ERR_SAFETENSORS_INVALID` when the header is not
@@ -33,8 +13,8 @@ interface Entry extends TensorInfo {
 export async function openSafetensors(path: string): Promise<TensorFile> {
   const file = await openForReading(path);
   try {
-    const entries = await readHeader(file);
-    const find = (name: string): Entry => {
+    const entries = await readSafetensorsHeader(file, invalid(path));
+    const find = (name: string): SafetensorsEntry => {
       const entry = entries.get(name);
       if (!entry) throw new ModelError('ERR_TENSOR_MISSING', `${path} has no tensor "${name}".`);
       return entry;
@@ -61,63 +41,13 @@ export async function openSafetensors(path: string): Promise<TensorFile> {
   }
 }
 
-async function readHeader(file: RandomAccessFile): Promise<Map<string, Entry>> {
-  const invalid = (what: string, cause?: unknown) =>
+function invalid(path: string): (what: string, cause?: unknown) => ModelError {
+  return (what, cause) =>
     new ModelError(
       'ERR_SAFETENSORS_INVALID',
-      `${file.path} is not a valid safetensors file: ${what}. Write or download it again.`,
+      `${path} is not a valid safetensors file: ${what}. Write or download it again.`,
       { cause },
     );
-  if (file.size < 8) throw invalid(`it has ${file.size} bytes, fewer than the 8 of the header length`);
-  const prefix = await file.readAt(0, 8);
-  const length = new DataView(prefix.buffer).getBigUint64(0, true);
-  if (length > BigInt(LARGEST_HEADER)) throw invalid(`its header would be ${length} bytes (limit ${LARGEST_HEADER})`);
-  const dataStart = 8 + Number(length);
-  if (dataStart > file.size) throw invalid(`its header would end at byte ${dataStart}, after the end (${file.size})`);
-
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await file.readAt(8, Number(length))));
-  } catch (cause) {
-    throw invalid('its header is not JSON', cause);
-  }
-  if (typeof header !== 'object' || header === null || Array.isArray(header))
-    throw invalid('its header is not an object');
-
-  const entries: [string, Entry][] = [];
-  for (const [name, value] of Object.entries(header)) {
-    if (name === '__metadata__') continue;
-    const entry = parseEntry(value, dataStart);
-    if (typeof entry === 'string') throw invalid(`tensor "${name}" ${entry}`);
-    entries.push([name, entry]);
-  }
-
-  let position = dataStart;
-  for (const [name, { begin, end }] of [...entries].sort((a, b) => a[1].begin - b[1].begin || a[1].end - b[1].end)) {
-    if (begin !== position) {
-      throw invalid(`tensor "${name}" begins at byte ${begin}, but the bytes before it end at ${position}`);
-    }
-    position = end;
-  }
-  if (position !== file.size) throw invalid(`its tensors end at byte ${position}, but the file at ${file.size}`);
-  return new Map(entries);
-}
-
-/** An entry of the header with absolute offsets, or what is wrong with it. */
-function parseEntry(value: unknown, dataStart: number): Entry | string {
-  const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
-  const natural = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
-  if (typeof dtype !== 'string' || !Object.hasOwn(dtypes, dtype)) {
-    return `has the element type ${JSON.stringify(dtype)}; these are known: ${Object.keys(dtypes).join(', ')}`;
-  }
-  if (!Array.isArray(shape) || !shape.every(natural)) return `has the shape ${JSON.stringify(shape)}`;
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(natural) || offsets[0]! > offsets[1]!) {
-    return `has the offsets ${JSON.stringify(offsets)}`;
-  }
-  const [begin, end] = offsets as [number, number];
-  const bytes = elementCount(shape) * dtypes[dtype as TensorDtype].bytes;
-  if (bytes !== end - begin) return `needs ${bytes} bytes by its shape, but has ${end - begin}`;
-  return { dtype: dtype as TensorDtype, shape, begin: dataStart + begin, end: dataStart + end };
 }
 
 /** Reads a whole safetensors file. */

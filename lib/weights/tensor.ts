@@ -1,4 +1,5 @@
 /** The plain types that weight files are read into, and the table of element types. */
+import { fromBfloat16, fromHalf } from '../formats/half.js';
 
 /** Element types by the names that safetensors gives them. F16 and BF16 are kept as their raw 16 bits. */
 export const dtypes = {
@@ -64,26 +65,10 @@ export function toFloat32(tensor: Tensor): Float32Array | undefined {
   const { dtype, data } = tensor;
   if (dtype === 'F32') return data as Float32Array;
   if (dtype === 'F64') return Float32Array.from(data as Float64Array);
-  if (dtype === 'BF16') return fromBfloat16(data as Uint16Array);
-  if (dtype === 'F16') return Float32Array.from(data as Uint16Array, halfToNumber);
-  return undefined;
-}
-
-/** bfloat16 is the upper half of a float32. */
-function fromBfloat16(halves: Uint16Array): Float32Array {
-  const words = new Uint32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
-  return new Float32Array(words.buffer);
-}
-
-/** IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  if (dtype !== 'BF16' && dtype !== 'F16') return undefined;
+  const out = new Float32Array(data.length);
+  (dtype === 'BF16' ? fromBfloat16 : fromHalf)(data as Uint16Array, out);
+  return out;
 }
 
 /** Rounds to the nearest IEEE 754 binary16, ties to even; beyond 65,504 to infinity. */

@@ -1,9 +1,10 @@
 /** Reads the tensors of a `torch.save` checkpoint (zip format, PyTorch 1.6 and later) without running any of its code. */
 import { ModelError } from '../errors.js';
+import type { RandomAccessFile } from '../formats/bytes.js';
+import { locateEntry, readZipDirectory, type ZipEntry } from '../formats/zip.js';
 import { isKind, type TensorReference, unpickle, type Value } from './pickle.js';
-import { openForReading, type RandomAccessFile } from './readAt.js';
+import { openForReading } from './readAt.js';
 import { asElements, dtypes, elementCount, type Tensor, type TensorData, type TensorFile } from './tensor.js';
-import { locateEntry, readZipDirectory, type ZipEntry } from './zip.js';
 
 // The pickle of the official ViT-B file is 50 KB; that of a training checkpoint is not much larger.
 const LARGEST_PICKLE = 32 << 20;
@@ -23,7 +24,7 @@ export async function openTorchCheckpoint(path: string): Promise<TensorFile> {
   const file = await openForReading(path);
   try {
     await refuseLegacy(file);
-    const directory = await readZipDirectory(file);
+    const directory = await readZipDirectory(file, broken(path));
     const pickleEntry = [...directory.values()].find(({ name }) => name.endsWith('/data.pkl'));
     if (!pickleEntry) {
       throw invalid(path, 'it is a zip archive without a data.pkl, so torch.save did not write it');
@@ -31,7 +32,7 @@ export async function openTorchCheckpoint(path: string): Promise<TensorFile> {
     const prefix = pickleEntry.name.slice(0, -'data.pkl'.length);
     if (pickleEntry.size > LARGEST_PICKLE) throw invalid(path, `its data.pkl has ${pickleEntry.size} bytes`);
     await refuseBigEndian(file, directory.get(`${prefix}byteorder`));
-    const pickle = await file.readAt(await locateEntry(file, pickleEntry), pickleEntry.size);
+    const pickle = await file.readAt(await locateStored(file, pickleEntry), pickleEntry.size);
     const entries = collectTensors(unpickle(pickle, path), path);
     for (const [name, entry] of entries)
       checkView(name, entry, directory.get(`${prefix}data/${entry.storage.key}`), path);
@@ -40,7 +41,7 @@ export async function openTorchCheckpoint(path: string): Promise<TensorFile> {
       const entry = entries.get(name);
       if (!entry) throw new ModelError('ERR_TENSOR_MISSING', `${path} has no tensor "${name}".`);
       const storage = directory.get(`${prefix}data/${entry.storage.key}`)!;
-      return readView(file, entry, await locateEntry(file, storage));
+      return readView(file, entry, await locateStored(file, storage));
     };
     return {
       path,
@@ -67,6 +68,25 @@ function invalid(path: string, what: string): ModelError {
   );
 }
 
+function broken(path: string): (what: string) => ModelError {
+  return (what) =>
+    new ModelError(
+      'ERR_CHECKPOINT_ZIP',
+      `${path} is not a whole zip archive: ${what}. Copy or download the checkpoint again.`,
+    );
+}
+
+function locateStored(file: RandomAccessFile, entry: ZipEntry): Promise<number> {
+  if (entry.encrypted || entry.method !== 0) {
+    throw new ModelError(
+      'ERR_CHECKPOINT_COMPRESSED',
+      `${file.path}: "${entry.name}" is ${entry.encrypted ? 'encrypted' : 'compressed'}, which torch.save never does. Save the checkpoint again with torch.save.`,
+    );
+  }
+  if (entry.packedSize !== entry.size) throw broken(file.path)(`"${entry.name}" has two sizes`);
+  return locateEntry(file, entry, broken(file.path));
+}
+
 async function refuseLegacy(file: RandomAccessFile): Promise<void> {
   const head = Buffer.from((await file.readAt(0, Math.min(file.size, 4))).buffer);
   if (head.length === 4 && head.readUInt32LE(0) === 0x04034b50) return;
@@ -81,7 +101,7 @@ async function refuseLegacy(file: RandomAccessFile): Promise<void> {
 
 async function refuseBigEndian(file: RandomAccessFile, entry: ZipEntry | undefined): Promise<void> {
   if (!entry || entry.size > 16) return;
-  const order = Buffer.from(await file.readAt(await locateEntry(file, entry), entry.size)).toString();
+  const order = Buffer.from(await file.readAt(await locateStored(file, entry), entry.size)).toString();
   if (order !== 'little') throw invalid(file.path, `its byte order is ${JSON.stringify(order)}`);
 }
 

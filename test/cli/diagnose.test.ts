@@ -39,7 +39,7 @@ test('--json is the whole result; without --other nothing is said of agreement',
   const { status, stdout } = await coregain(['diagnose', '--embeddings', 'rgb.npy', '--json'], folder);
   expect(status).toBe(0);
   const found = JSON.parse(stdout);
-  expect(Object.keys(found)).toEqual(['redundancy']);
+  expect(Object.keys(found)).toEqual(['redundancy', 'notes']);
   expect(found.redundancy.coverageOverRandom).toBeLessThan(1);
 });
 

@@ -33,10 +33,6 @@ describe('readEmbeddings', () => {
   });
 
   test.each([
-    ['fortran.npy', 'ERR_NPY_ORDER', /ascontiguousarray/],
-    ['big_endian.npy', 'ERR_NPY_DTYPE', /big-endian.*astype\('<f4'\)/],
-    ['f2.npy', 'ERR_NPY_DTYPE', /float16.*np\.float32/],
-    ['i8.npy', 'ERR_NPY_DTYPE', /integers/],
     ['bool.npy', 'ERR_NPY_DTYPE', /booleans/],
     ['complex.npy', 'ERR_NPY_DTYPE', /complex/],
     ['object.npy', 'ERR_NPY_DTYPE', /pickled Python objects/],
@@ -45,14 +41,20 @@ describe('readEmbeddings', () => {
     ['zero_d.npy', 'ERR_NPY_SHAPE', /\(\)/],
     ['three_d.npy', 'ERR_NPY_SHAPE', /\(2, 3, 4\).*reshape/],
     ['no_rows.npy', 'ERR_NPY_EMPTY', /\(0, 3\)/],
-    ['archive.npz', 'ERR_NPY_NOT_NPY', /\.npz archive/],
-    ['make.py', 'ERR_NPY_NOT_NPY', /np\.save/],
     ['absent.npy', 'ERR_FILE_MISSING', /does not exist/],
-    ['', 'ERR_FILE_UNREADABLE', /not a file/],
   ])('refuses %s with one sentence and the cure', async (name, code, message) => {
     const refused = expect(readEmbeddings(golden(name))).rejects;
     await refused.toMatchObject({ code, message: expect.stringMatching(message) });
     await expect(readEmbeddings(golden(name))).rejects.toThrow(golden(name));
+  });
+
+  test('refuses what is no .npy file under that name', async () => {
+    const path = join(folder, 'text.npy');
+    writeFileSync(path, 'a,b\n1,2\n');
+    await expect(readEmbeddings(path)).rejects.toMatchObject({
+      code: 'ERR_NPY_NOT_NPY',
+      message: expect.stringMatching(/text\.npy is not an \.npy file.*np\.save/),
+    });
   });
 
   test('refuses every truncation and trailing bytes', async () => {
@@ -61,7 +63,7 @@ describe('readEmbeddings', () => {
     for (let length = 0; length < whole.length; length++) {
       writeFileSync(path, whole.subarray(0, length));
       await expect(readEmbeddings(path), `${length} bytes`).rejects.toMatchObject({
-        code: expect.stringMatching(/^ERR_NPY_(NOT_NPY|HEADER|TRUNCATED)$/),
+        code: expect.stringMatching(/^ERR_(FILE_EMPTY|NPY_NOT_NPY|NPY_HEADER|NPY_TRUNCATED)$/),
       });
     }
     writeFileSync(path, Buffer.concat([whole, Buffer.from([0])]));
@@ -122,7 +124,7 @@ describe('readEmbeddings', () => {
 
 test('openNpy reads any block of rows, also into given memory, and refuses rows that are not there', async () => {
   const all = await readEmbeddings(golden('f8.npy'));
-  const npy = await openNpy(golden('f8.npy'));
+  const npy = await openNpy({ path: golden('f8.npy') });
   expect(await npy.read(1, 2)).toEqual(Float64Array.from(all.data.subarray(3, 9)));
   const target = new Float64Array(3);
   expect(await npy.read(4, 1, target)).toBe(target);

@@ -1,11 +1,13 @@
-/** The part of the zip format that `torch.save` uses: a directory at the end, entries stored without compression. */
-import { ModelError } from '../errors.js';
-import type { RandomAccessFile } from './readAt.js';
+/** The part of the zip format that `torch.save` and `np.savez` use: a directory at the end, entries stored or deflated. */
+import type { RandomAccessFile } from './bytes.js';
 
-/** Where a stored entry's bytes are. */
+/** What the directory says of an entry. */
 export interface ZipEntry {
   readonly name: string;
+  /** Bytes of its content. */
   readonly size: number;
+  /** Bytes that it takes in the archive. */
+  readonly packedSize: number;
   /** 0 = stored, 8 = deflated, ... */
   readonly method: number;
   readonly encrypted: boolean;
@@ -20,46 +22,45 @@ const LOCAL_SIGNATURE = 0x04034b50;
 // A checkpoint has a few thousand entries of about 100 bytes.
 const LARGEST_DIRECTORY = 64 << 20;
 
-function broken(file: RandomAccessFile, what: string): ModelError {
-  return new ModelError(
-    'ERR_CHECKPOINT_ZIP',
-    `${file.path} is not a whole zip archive: ${what}. Copy or download the checkpoint again.`,
-  );
-}
+/** Makes the error of an archive that is not whole from what is wrong with it. */
+export type Broken = (what: string) => Error;
 
 /** Reads the central directory (zip64 too). */
-export async function readZipDirectory(file: RandomAccessFile): Promise<Map<string, ZipEntry>> {
-  const { offset, length, count } = await findDirectory(file);
-  if (length > LARGEST_DIRECTORY) throw broken(file, `its directory would be ${length} bytes`);
-  if (offset + length > file.size) throw broken(file, 'its directory lies outside the file');
+export async function readZipDirectory(file: RandomAccessFile, broken: Broken): Promise<Map<string, ZipEntry>> {
+  const { offset, length, count } = await findDirectory(file, broken);
+  if (length > LARGEST_DIRECTORY) throw broken(`its directory would be ${length} bytes`);
+  if (offset + length > file.size) throw broken('its directory lies outside the file');
   const bytes = Buffer.from((await file.readAt(offset, length)).buffer);
 
   const entries = new Map<string, ZipEntry>();
   let at = 0;
   for (let i = 0; i < count; i++) {
     if (at + 46 > bytes.length || bytes.readUInt32LE(at) !== CENTRAL_SIGNATURE) {
-      throw broken(file, `entry ${i + 1} of ${count} is missing in its directory`);
+      throw broken(`entry ${i + 1} of ${count} is missing in its directory`);
     }
     const nameEnd = at + 46 + bytes.readUInt16LE(at + 28);
     const extraEnd = nameEnd + bytes.readUInt16LE(at + 30);
     const next = extraEnd + bytes.readUInt16LE(at + 32);
-    if (next > bytes.length) throw broken(file, `entry ${i + 1} of ${count} is cut off in its directory`);
+    if (next > bytes.length) throw broken(`entry ${i + 1} of ${count} is cut off in its directory`);
     const name = bytes.toString('utf8', at + 46, nameEnd);
-    if (entries.has(name)) throw broken(file, `it has two entries "${name}"`);
+    if (entries.has(name)) throw broken(`it has two entries "${name}"`);
     const wide = zip64Fields(bytes.subarray(nameEnd, extraEnd));
     // zip64 holds only the fields whose 32-bit twin is all ones, in this order.
     const field = (value: number): number => (value === 0xffffffff ? (wide.shift() ?? value) : value);
     const size = field(bytes.readUInt32LE(at + 24));
-    field(bytes.readUInt32LE(at + 20));
+    const packedSize = field(bytes.readUInt32LE(at + 20));
     const localHeader = field(bytes.readUInt32LE(at + 42));
     const encrypted = (bytes.readUInt16LE(at + 8) & 1) === 1;
-    entries.set(name, { name, size, method: bytes.readUInt16LE(at + 10), encrypted, localHeader });
+    entries.set(name, { name, size, packedSize, method: bytes.readUInt16LE(at + 10), encrypted, localHeader });
     at = next;
   }
   return entries;
 }
 
-async function findDirectory(file: RandomAccessFile): Promise<{ offset: number; length: number; count: number }> {
+async function findDirectory(
+  file: RandomAccessFile,
+  broken: Broken,
+): Promise<{ offset: number; length: number; count: number }> {
   const tailLength = Math.min(file.size, 22 + 0xffff);
   const tailStart = file.size - tailLength;
   const tail = Buffer.from((await file.readAt(tailStart, tailLength)).buffer);
@@ -70,7 +71,7 @@ async function findDirectory(file: RandomAccessFile): Promise<{ offset: number; 
       const locator = Buffer.from((await file.readAt(end - 20, 20)).buffer);
       if (locator.readUInt32LE(0) === LOCATOR64_SIGNATURE) {
         const end64 = Buffer.from((await file.readAt(Number(locator.readBigUInt64LE(8)), 56)).buffer);
-        if (end64.readUInt32LE(0) !== END64_SIGNATURE) throw broken(file, 'its zip64 end record is missing');
+        if (end64.readUInt32LE(0) !== END64_SIGNATURE) throw broken('its zip64 end record is missing');
         return {
           count: Number(end64.readBigUInt64LE(32)),
           length: Number(end64.readBigUInt64LE(40)),
@@ -84,7 +85,7 @@ async function findDirectory(file: RandomAccessFile): Promise<{ offset: number; 
       offset: tail.readUInt32LE(at + 16),
     };
   }
-  throw broken(file, 'the directory at its end is missing, so it was cut off');
+  throw broken('the directory at its end is missing, so it was cut off');
 }
 
 function zip64Fields(extra: Buffer): number[] {
@@ -106,17 +107,11 @@ function zip64Fields(extra: Buffer): number[] {
  * Offset of an entry's first byte in the file. The LOCAL header's lengths count: torch pads its extra field, so that
  * storages are aligned, and the directory does not have that padding.
  */
-export async function locateEntry(file: RandomAccessFile, entry: ZipEntry): Promise<number> {
-  if (entry.encrypted || entry.method !== 0) {
-    throw new ModelError(
-      'ERR_CHECKPOINT_COMPRESSED',
-      `${file.path}: "${entry.name}" is ${entry.encrypted ? 'encrypted' : 'compressed'}, which torch.save never does. Save the checkpoint again with torch.save.`,
-    );
-  }
-  if (entry.localHeader + 30 > file.size) throw broken(file, `"${entry.name}" lies outside the file`);
+export async function locateEntry(file: RandomAccessFile, entry: ZipEntry, broken: Broken): Promise<number> {
+  if (entry.localHeader + 30 > file.size) throw broken(`"${entry.name}" lies outside the file`);
   const header = Buffer.from((await file.readAt(entry.localHeader, 30)).buffer);
-  if (header.readUInt32LE(0) !== LOCAL_SIGNATURE) throw broken(file, `"${entry.name}" has no local header`);
+  if (header.readUInt32LE(0) !== LOCAL_SIGNATURE) throw broken(`"${entry.name}" has no local header`);
   const start = entry.localHeader + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
-  if (start + entry.size > file.size) throw broken(file, `"${entry.name}" is cut off`);
+  if (start + entry.packedSize > file.size) throw broken(`"${entry.name}" is cut off`);
   return start;
 }
