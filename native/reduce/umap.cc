@@ -52,7 +52,7 @@ Layout fit(const Umap& task, Control& control) {
   Graph graph = fuzzy_union(near, memberships(near, task.neighbours));
   drop_light_edges(graph, task.epochs);
   layout.points = principal_start(task.x, task.dims, task.seed, pool, control);
-  descend(layout.points, task.dims, graph, {layout.curve, task.epochs, 1, task.seed}, nullptr, pool, control,
+  descend(layout.points, task.dims, graph, {layout.curve, task.epochs, 1, task.seed}, nullptr, pool, control, task.simd,
           [&](size_t count) { halves.moved(count); });
   return layout;
 }
@@ -81,7 +81,7 @@ std::vector<float> place(const Umap& task, const Layout& fitted, const Matrix& r
     }
     for (size_t c = 0; c < dims; ++c) points[i * dims + c] = static_cast<float>(sum[c] / total);
   }
-  descend(points, dims, graph, {fitted.curve, task.epochs, 0.25, task.seed}, &fitted.points, pool, control,
+  descend(points, dims, graph, {fitted.curve, task.epochs, 0.25, task.seed}, &fitted.points, pool, control, task.simd,
           [&](size_t count) { halves.moved(count); });
   return points;
 }
