@@ -126,7 +126,8 @@ void move(float* point, const float* const* rows, size_t stride, const float* fa
   }
 }
 
-// No component of a difference is longer than the difference: far from the limit, `clip` changes nothing and is left out.
+// No component of a difference is longer than the difference: far from the limit, `clip` changes nothing and is left
+// out.
 template <size_t kCount>
 void move_within(float* point, const float* const* rows, size_t stride, const float* square, const float* factor,
                  float rate) {
@@ -200,8 +201,7 @@ void use_some(float* points, const float* const* target, const float* const* awa
     }
     for (size_t c = 0; c < dims; ++c) {
       Narrow sum = {};
-      for (size_t s = 0; s < kAway; ++s)
-        sum += clip_few((at.component[c] - other[s].component[c]) * factor[s], limit);
+      for (size_t s = 0; s < kAway; ++s) sum += clip_few((at.component[c] - other[s].component[c]) * factor[s], limit);
       *reinterpret_cast<Narrow*>(points + c * kTogether + from) = at.component[c] + sum;
     }
   }

@@ -42,7 +42,9 @@ class Uses {
  public:
   Uses() = default;
   Uses(const Turn& turn, size_t row)
-      : row_(row), edge_(turn.graph.offset[row]), end_(turn.graph.offset[row + 1]),
+      : row_(row),
+        edge_(turn.graph.offset[row]),
+        end_(turn.graph.offset[row + 1]),
         words_(turn.seed, (turn.epoch << 32) + row) {}
 
   // Where the next edge leads, and five rows other than this one; false = there is none.

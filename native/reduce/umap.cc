@@ -7,6 +7,7 @@
 #include "core/thread_pool.h"
 #include "reduce/layout.h"
 #include "reduce/neighbours.h"
+#include "reduce/nn_descent.h"
 #include "reduce/start.h"
 
 namespace coregain::reduce {
@@ -39,6 +40,26 @@ void drop_light_edges(Graph& graph, size_t epochs) {
   graph = std::move(kept);
 }
 
+constexpr size_t kRecallRows = 256;
+
+// Neighbours of the training rows; the layout learns how they were found.
+Neighbours search(const Umap& task, const Halves& halves, ThreadPool& pool, Layout& layout) {
+  const size_t n = task.x.rows, k = task.neighbours - 1;
+  size_t before = 0;
+  if (task.search == Search::descent || (task.search == Search::automatic && n >= kManyRows)) {
+    Neighbours near = nn_descent(task.x, k, task.seed, pool, halves.control, task.simd,
+                                 [&](size_t count) { halves.searched(count / 2); });
+    layout.recall = recall(near, task.x, kRecallRows, pool, halves.control, task.simd);
+    layout.exact = false;
+    if (task.search == Search::descent || layout.recall >= kLeastRecall) return near;
+    before = n / 2;
+  }
+  layout.recall = 1;
+  layout.exact = true;
+  return nearest(task.x, task.x, true, k, pool, halves.control, task.simd,
+                 [&](size_t count) { halves.searched(before + count * (n - before) / n); });
+}
+
 }  // namespace
 
 Layout fit(const Umap& task, Control& control) {
@@ -47,8 +68,7 @@ Layout fit(const Umap& task, Control& control) {
   const Halves halves = {control, task.x.rows, task.epochs};
   Layout layout;
   layout.curve = fit_curve(task.min_dist, kSpread);
-  const Neighbours near = nearest(task.x, task.x, true, task.neighbours - 1, pool, control, task.simd,
-                                  [&](size_t count) { halves.searched(count); });
+  const Neighbours near = search(task, halves, pool, layout);
   Graph graph = fuzzy_union(near, memberships(near, task.neighbours));
   drop_light_edges(graph, task.epochs);
   layout.points = principal_start(task.x, task.dims, task.seed, pool, control);
