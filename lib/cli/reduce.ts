@@ -5,7 +5,7 @@ import { writeNpy } from '../formats/npy.js';
 import { readEmbeddings } from '../formats/open.js';
 import type { LinearModel } from '../reduce/pca.js';
 import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
-import type { UmapModel } from '../reduce/umap.js';
+import { NEIGHBOUR_SEARCHES, type NeighbourSearch, type UmapModel } from '../reduce/umap.js';
 import { formatCount, formatSeconds, formatShare } from '../report/numbers.js';
 import { addCommand } from './command.js';
 import { integerFrom, numberIn, threadsOption } from './options.js';
@@ -15,6 +15,7 @@ interface Flags {
   method: Exclude<Reduction, 'none'>;
   dims: number | 'auto';
   neighbours?: number;
+  neighbourSearch?: NeighbourSearch;
   minDist?: number;
   epochs?: number;
   seed?: number;
@@ -71,6 +72,12 @@ export function addReduce(program: Command): void {
       64,
     )
     .option('--neighbours <count>', 'of umap: points that a neighbourhood has (default: 15)', integerFrom(2))
+    .addOption(
+      new Option(
+        '--neighbour-search <name>',
+        'of umap: exact, nn-descent, or auto: nn-descent where there are many rows and it finds nearly all (default: auto)',
+      ).choices(NEIGHBOUR_SEARCHES),
+    )
     .option('--min-dist <distance>', 'of umap: how near points may lie, 0..1 (default: 0.1)', numberIn(0, 1))
     .option('--epochs <count>', 'of umap: rounds (default: 500, above 10,000 rows 200)', integerFrom(1))
     .option('--seed <number>', 'of umap (default: 0)', integerFrom(0));
@@ -91,10 +98,9 @@ function checkMethod({ method, ...options }: Omit<Flags, 'embeddings' | 'out'>):
     if (options.dims !== 'auto') return;
     throw new ConfigError('ERR_FLAG_UNUSED', '`--dims auto` is of pca. Give umap a number of dimensions.');
   }
-  const { neighbours, minDist, epochs, seed } = options;
-  const given = Object.entries({ neighbours, 'min-dist': minDist, epochs, seed }).find(
-    ([, value]) => value !== undefined,
-  );
+  const { neighbours, neighbourSearch, minDist, epochs, seed } = options;
+  const flags = { neighbours, 'neighbour-search': neighbourSearch, 'min-dist': minDist, epochs, seed };
+  const given = Object.entries(flags).find(([, value]) => value !== undefined);
   if (given) {
     throw new ConfigError('ERR_FLAG_UNUSED', `\`--${given[0]}\` is of umap. Add \`--method umap\`, or leave it out.`);
   }
@@ -108,9 +114,10 @@ function pcaFacts({ variance, totalVariance, rank }: LinearModel) {
   };
 }
 
-function umapFacts({ neighbours, minDist, epochs, seed }: UmapModel) {
+function umapFacts({ neighbours, neighbourSearch, recall, minDist, epochs, seed }: UmapModel) {
+  const search = neighbourSearch === 'exact' ? 'exact' : `NN-descent, recall ${recall.toFixed(3)}`;
   return {
-    facts: { neighbours, minDist, epochs, seed },
-    line: `UMAP of ${neighbours} neighbours, ${epochs} epochs, seed ${seed}`,
+    facts: { neighbours, neighbourSearch, recall, minDist, epochs, seed },
+    line: `UMAP of ${neighbours} neighbours (${search}), ${epochs} epochs, seed ${seed}`,
   };
 }

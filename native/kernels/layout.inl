@@ -30,7 +30,7 @@ inline void store(float* to, Lanes value) {
   *reinterpret_cast<Lanes*>(to) = value;
 }
 
-// ---- powers: the series of reduce/power.h, without branches
+// ---- powers: the series of reduce/power.h, without branches; x > 0 and normal
 
 inline Wide log2_of(Wide x) {
   const Bits bits = reinterpret_cast<Bits>(x);

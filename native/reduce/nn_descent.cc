@@ -16,11 +16,9 @@
 namespace coregain::reduce {
 namespace {
 
-// Chosen on rows of 20,000 x 256: recall above 0.97 on all but shapeless data, at a third of the exact search's time.
 constexpr size_t kTrees = 8;
 constexpr size_t kLeaf = 64;        // rows of a leaf at most
-constexpr size_t kMore = 10;        // neighbours kept besides those asked for: without them recall is 0.9
-constexpr size_t kCandidates = 50;  // of a row, new and old each, at most
+constexpr size_t kCandidates = 60;  // of a row, new and old each, at most
 constexpr size_t kRounds = 12;
 constexpr double kSettled = 0.002;  // share of all neighbours: a round that finds fewer is the last
 constexpr size_t kBlock = 32;
@@ -113,8 +111,9 @@ void meet(const Centred& rows, Lists& lists, uint32_t i, const uint32_t* others,
   }
 }
 
-// A random-projection tree: rows halved, and halved again, at the median of their projections on the line through two
-// of them. Returns the rows in the order of the leaves, which begin at `leaves`.
+// A random-projection tree: rows parted in two, and again, by their projections on the line through two of them, at a
+// random place in their middle third: trees that part at the same place would leave rows beside it strangers. Returns
+// the rows in the order of the leaves, which begin at `leaves`.
 std::vector<uint32_t> plant(const Centred& rows, uint64_t seed, size_t tree, const Control& control,
                             std::vector<size_t>& leaves) {
   std::vector<uint32_t> order(rows.n);
@@ -137,10 +136,10 @@ std::vector<uint32_t> plant(const Centred& rows, uint64_t seed, size_t tree, con
     projected.clear();
     for (size_t p = begin; p < end; ++p)
       projected.emplace_back(rows.kernel.product(rows.row(order[p]), line.data(), rows.stride), order[p]);
-    const size_t middle = begin + (end - begin) / 2;
+    const size_t size = end - begin, middle = begin + size / 3 + words.below(size / 3);
     std::nth_element(projected.begin(), projected.begin() + static_cast<ptrdiff_t>(middle - begin), projected.end());
     for (size_t p = begin; p < end; ++p) order[p] = projected[p - begin].second;
-    // each half in the order of its rows: what nth_element leaves is its own affair
+    // each part in the order of its rows: what nth_element leaves is its own affair
     std::sort(order.begin() + static_cast<ptrdiff_t>(begin), order.begin() + static_cast<ptrdiff_t>(middle));
     std::sort(order.begin() + static_cast<ptrdiff_t>(middle), order.begin() + static_cast<ptrdiff_t>(end));
     parts.emplace_back(middle, end);
@@ -274,14 +273,14 @@ size_t count_new(const Lists& lists, size_t n, size_t k) {
 
 }  // namespace
 
-Neighbours nn_descent(const Matrix& x, size_t wanted, uint64_t seed, ThreadPool& pool, const Control& control,
-                      const std::string& simd, const std::function<void(size_t)>& done) {
+Neighbours nn_descent(const Matrix& x, size_t wanted, size_t more, uint64_t seed, ThreadPool& pool,
+                      const Control& control, const std::string& simd, const std::function<void(size_t)>& done) {
   const Centred rows = centred(x, pool, control, simd);
-  const size_t n = rows.n, k = std::min(n - 1, wanted + kMore);
+  const size_t n = rows.n, k = std::min(n - 1, wanted + more);
   Lists lists(n, k);
   const std::vector<uint32_t> order = meet_in_trees(rows, lists, seed, pool, control);
   fill(rows, lists, k, seed, pool, control);
-  const size_t most = std::min(n - 1, std::max(k, kCandidates));
+  const size_t most = std::min(n - 1, kCandidates);
   const std::vector<uint32_t> places(n * most), counts(n);
   Candidates candidates = {most, places, places, counts, counts};
   for (size_t round = 0; round < kRounds; ++round) {

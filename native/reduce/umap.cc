@@ -45,17 +45,26 @@ constexpr size_t kRecallRows = 256;
 // Neighbours of the training rows; the layout learns how they were found.
 Neighbours search(const Umap& task, const Halves& halves, ThreadPool& pool, Layout& layout) {
   const size_t n = task.x.rows, k = task.neighbours - 1;
+  const size_t many = kRowsPerNeighbour * std::max<size_t>(15, task.neighbours);
   size_t before = 0;
-  if (task.search == Search::descent || (task.search == Search::automatic && n >= kManyRows)) {
-    Neighbours near = nn_descent(task.x, k, task.seed, pool, halves.control, task.simd,
-                                 [&](size_t count) { halves.searched(count / 2); });
-    layout.recall = recall(near, task.x, kRecallRows, pool, halves.control, task.simd);
+  const auto descend = [&](size_t more) {
+    Neighbours near = nn_descent(task.x, k, more, task.seed, pool, halves.control, task.simd,
+                                 [&](size_t count) { halves.searched(before + count / 4); });
+    before += n / 4;
     layout.exact = false;
-    if (task.search == Search::descent || layout.recall >= kLeastRecall) return near;
-    before = n / 2;
+    layout.recall = recall(near, task.x, kRecallRows, pool, halves.control, task.simd);
+    return near;
+  };
+  constexpr size_t kUsual = 14, kHard = 28;
+  if (task.search == Search::descent) return descend(kUsual);
+  if (task.search == Search::automatic && n >= many) {
+    Neighbours near = descend(kUsual);
+    // the exact search takes longer by the square: with more rows it is worth another try
+    if (layout.recall < kLeastRecall && n >= 3 * many) near = descend(kHard);
+    if (layout.recall >= kLeastRecall) return near;
   }
-  layout.recall = 1;
   layout.exact = true;
+  layout.recall = 1;
   return nearest(task.x, task.x, true, k, pool, halves.control, task.simd,
                  [&](size_t count) { halves.searched(before + count * (n - before) / n); });
 }
