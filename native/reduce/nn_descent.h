@@ -15,9 +15,9 @@ namespace coregain::reduce {
 
 // For each row of `x` k others, nearly always its nearest: nearest first, of equal distances the lower row first, with
 // `distance` of the original rows. The search itself compares float32 distances of centred rows, of which it keeps a
-// copy, and keeps `more` neighbours besides, from which it finds others: without them it misses one in ten. 1 <= k <=
-// rows - 1. The same rows for a seed, for every number of threads and every SIMD level. `done` is called with a count
-// that grows to the rows of x. Throws as `nearest`.
+// copy, and keeps `more` neighbours besides, from which it finds others: without them it misses several times as many.
+// 1 <= k <= rows - 1. The same rows for a seed, for every number of threads and every SIMD level. `done` is called with
+// a count that grows to the rows of x. Throws as `nearest`.
 Neighbours nn_descent(const Matrix& x, size_t k, size_t more, uint64_t seed, ThreadPool& pool, const Control& control,
                       const std::string& simd, const std::function<void(size_t)>& done);
 
