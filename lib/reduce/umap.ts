@@ -29,7 +29,7 @@ export interface UmapOptions extends JobOptions {
   neighbours?: number | undefined;
   /**
    * `exact` compares all rows: time grows with N^2. `nn-descent` follows neighbours of neighbours and misses a few. `auto`, if
-   * not given: NN-descent from 1,100 rows a neighbour on (16,500 for up to 15) where it finds at least 0.97 of them, else exact.
+   * not given: NN-descent from 1,300 rows a neighbour on (19,500 for up to 15) where it finds at least 0.97 of them, else exact.
    */
   neighbourSearch?: NeighbourSearch | undefined;
   /** How near to each other points may lie, 0..1; 0.1 if not given. The distance in the result at which neighbours stop attracting each other. */

@@ -14,7 +14,7 @@ namespace coregain::reduce {
 // How the neighbours of training rows are found: all rows compared; by nn_descent; or by nn_descent where that takes
 // half the time or less, and its recall, measured on a sample, is at least kLeastRecall.
 enum class Search { automatic, exact, descent };
-constexpr size_t kRowsPerNeighbour = 1100;  // of at least 15 neighbours: the descent from 16,500 rows on
+constexpr size_t kRowsPerNeighbour = 1300;  // of at least 15 neighbours: the descent from 19,500 rows on
 constexpr double kLeastRecall = 0.97;
 
 struct Umap {
