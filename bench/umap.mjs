@@ -83,7 +83,13 @@ const contestants = {
       const { matrix, model } = await umap.fit(data, { dims, seed, threads, epochs, neighbours: NEIGHBOURS });
       const used = process.cpuUsage(before);
       const seconds = (performance.now() - start) / 1000;
-      return { matrix, recall: model.recall, seconds, cpuSeconds: (used.user + used.system) / 1e6 };
+      return {
+        matrix,
+        neighbourSearch: model.neighbourSearch,
+        recall: model.recall,
+        seconds,
+        cpuSeconds: (used.user + used.system) / 1e6,
+      };
     },
   },
   ...(hasJs && {
