@@ -20,7 +20,7 @@ class CovarianceFit : public PcaFit {
 
   size_t first_row() const override { return done_ ? task.rows : 0; }
 
-  void feed(const Matrix& block, size_t, Control& control) override {
+  void feed(const Matrix& block, size_t, const Control& control, const std::function<void(size_t)>& done) override {
     moments_.add(block, pool_, control);
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
     const size_t d = task.cols;
@@ -36,7 +36,7 @@ class CovarianceFit : public PcaFit {
                         for (size_t i = 0; i < height; ++i)
                           for (size_t j = 0; j < width; ++j) scatter_[(row + i) * d + col + j] += sums[i * stride + j];
                       });
-      control.done(from + count);
+      done(from + count);
     }
   }
 

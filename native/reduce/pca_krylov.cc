@@ -42,7 +42,8 @@ class KrylovFit : public PcaFit {
 
   size_t first_row() const override { return done_ ? task.rows : 0; }
 
-  void feed(const Matrix& block, size_t first, Control& control) override {
+  void feed(const Matrix& block, size_t first, const Control& control,
+            const std::function<void(size_t)>& done) override {
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
     const bool opening = found_.passes == 0;
     if (opening) moments_.add(block, pool_, control);
@@ -64,7 +65,7 @@ class KrylovFit : public PcaFit {
         // (X V_i) . (X V_j) is what V_i C V_j is, without W
         const Y& before = y_[y_.size() - 2];
         couple(left, {y, false, count, block_}, used_, workers);
-        control.done(from + count);
+        done(from + count);
         couple(left, {before.data() + (first + from) * before.cols, false, count, before.cols}, used_ - before.cols,
                workers);
         continue;
@@ -74,7 +75,7 @@ class KrylovFit : public PcaFit {
                         for (size_t c = 0; c < rows; ++c)
                           for (size_t j = 0; j < cols; ++j) w_[(row + c) * task.cols + col + j] += sums[c * stride + j];
                       });
-      control.done(from + count);
+      done(from + count);
     }
   }
 

@@ -80,7 +80,7 @@ Layout fit(const Umap& task, Control& control) {
   const Neighbours near = search(task, halves, pool, layout);
   Graph graph = fuzzy_union(near, memberships(near, task.neighbours));
   drop_light_edges(graph, task.epochs);
-  layout.points = principal_start(task.x, task.dims, task.seed, pool, control);
+  layout.points = principal_start(task.x, task.dims, task.seed, task.threads, task.simd, control);
   descend(layout.points, task.dims, graph, {layout.curve, task.epochs, 1, task.seed}, nullptr, pool, control, task.simd,
           [&](size_t count) { halves.moved(count); });
   return layout;

@@ -149,7 +149,7 @@ struct Fitted {
 };
 
 Fitted fit(const Matrix& x, reduce::PcaTask task, size_t block) {
-  Control control;
+  const Control control;
   task.rows = x.rows;
   task.cols = x.cols;
   const std::unique_ptr<reduce::PcaFit> pca = reduce::PcaFit::make(task);
@@ -157,7 +157,7 @@ Fitted fit(const Matrix& x, reduce::PcaTask task, size_t block) {
     for (; first < x.rows; first += block) {
       const size_t count = std::min(block, x.rows - first);
       pca->feed({x.is_double ? static_cast<const void*>(x.f64(first)) : x.f32(first), x.is_double, count, x.cols},
-                first, control);
+                first, control, [](size_t) {});
     }
     pca->end_pass(control);
   }
