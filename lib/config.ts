@@ -6,6 +6,7 @@ import { AGGREGATIONS } from './embed/aggregate.js';
 import type { PresetName } from './models/presets.js';
 import { presets } from './models/presets.js';
 import { REDUCTIONS } from './reduce/reduce.js';
+import { NEIGHBOUR_SEARCHES } from './reduce/umap.js';
 import { ENGINES, GAINS, REMAINDERS } from './select/bins.js';
 import { parseBudget } from './select/draw.js';
 import { STRATEGIES } from './select/select.js';
@@ -93,6 +94,7 @@ const schema = z.strictObject(
           dims: atLeast(1).default(64),
           /** Of `umap`, as the rest; see `UmapOptions` for what is meant where they are not given. */
           neighbours: atLeast(2).optional(),
+          neighbourSearch: choice(NEIGHBOUR_SEARCHES).optional(),
           minDist: z.number('a number in 0..1').min(0, 'a number in 0..1').max(1, 'a number in 0..1').optional(),
           epochs: atLeast(1).optional(),
           seed: atLeast(0).optional(),

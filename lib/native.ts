@@ -165,7 +165,7 @@ export interface StrategyJob {
 }
 
 /** What `umapFit` and `umapPlace` ask; already validated. */
-export interface UmapJob extends StrategyJob {
+interface UmapShape extends StrategyJob {
   /** float32 [rows, dims], on a SharedArrayBuffer: receives the result. */
   out: Float32Array;
   dims: number;
@@ -175,8 +175,19 @@ export interface UmapJob extends StrategyJob {
   seed: number;
 }
 
+export interface UmapJob extends UmapShape {
+  neighbourSearch: 'auto' | 'exact' | 'nn-descent';
+}
+
+export interface UmapFit {
+  a: number;
+  b: number;
+  neighbourSearch: 'exact' | 'nn-descent';
+  recall: number;
+}
+
 /** Rows to place in a layout that was fitted to others. */
-export interface UmapPlaceJob extends UmapJob {
+export interface UmapPlaceJob extends UmapShape {
   /** Training rows and where they lie, on SharedArrayBuffers. */
   fittedData: Float32Array | Float64Array;
   fittedPoints: Float32Array | Float64Array;
@@ -280,7 +291,7 @@ export interface NativeAddon {
     job: StrategyJob & { fraction: number; seed: number },
   ): Promise<{ radiusSquared: number; neighbours: Int32Array; order: Int32Array }>;
   /** Writes a layout of the rows into `out`; gives the parameters of its similarity. */
-  umapFit(job: UmapJob): Promise<{ a: number; b: number }>;
+  umapFit(job: UmapJob): Promise<UmapFit>;
   /** Writes where the rows belong in a fitted layout into `out`. */
   umapPlace(job: UmapPlaceJob): Promise<void>;
   pcaOpen(task: PcaFitTask): PcaHandle;

@@ -59,7 +59,8 @@ test('defaults are filled in', () => {
 });
 
 test('UMAP and its options are a reduction', () => {
-  const reduce = { method: 'umap', dims: 8, neighbours: 30, minDist: 0, epochs: 50, seed: 3 } as const;
+  const umap = { dims: 8, neighbours: 30, neighbourSearch: 'exact', minDist: 0, epochs: 50, seed: 3 } as const;
+  const reduce = { method: 'umap', ...umap } as const;
   expect(checkConfig({ ...demoConfig, reduce }).reduce).toEqual(reduce);
   expect(() => checkConfig({ ...demoConfig, reduce: { minDist: 2 } })).toThrow(
     /`reduce.minDist` must be a number in 0\.\.1, but it is 2/,

@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
     };
     const auto own = [&] {
       if (s.kind == Shape::Project) {
-        const linear::Panels panels(linear::Part({v.data(), false, s.m, s.d}), pool);
+        const linear::Panels panels(linear::Part({v.data(), false, s.m, s.d}), workers);
         linear::project(linear::Part(matrix), panels, linear::kAll, workers, store);
       } else if (s.kind == Shape::Combine) {
         linear::combine(left, linear::Part(matrix), false, workers, store);
@@ -95,7 +95,7 @@ int main(int argc, char** argv) {
         std::fill(wide.begin(), wide.end(), 0.0);
         for (size_t from = 0; from < s.d; from += 4096) {
           const linear::Part part(matrix, nullptr, from, std::min<size_t>(4096, s.d - from));
-          const linear::Panels panels(part, pool);
+          const linear::Panels panels(part, workers);
           linear::project(part, panels, 0, workers,
                           [&](size_t row, size_t rows, size_t, size_t cols, const double* block, size_t stride) {
                             for (size_t i = 0; i < rows; ++i)

@@ -10,7 +10,7 @@ import type { JobOptions } from '../progress.js';
 import type { PcaSummary } from '../reduce/linearModel.js';
 import * as pca from '../reduce/pca.js';
 import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
-import type { UmapModel } from '../reduce/umap.js';
+import { NEIGHBOUR_SEARCHES, type NeighbourSearch, type UmapModel } from '../reduce/umap.js';
 import { formatCount, formatSeconds, formatShare } from '../report/numbers.js';
 import { addCommand, type Outcome } from './command.js';
 import {
@@ -32,6 +32,7 @@ interface Flags extends EmbeddingFlags {
   saveModel?: string;
   model?: string;
   neighbours?: number;
+  neighbourSearch?: NeighbourSearch;
   minDist?: number;
   epochs?: number;
   seed?: number;
@@ -74,6 +75,12 @@ export function addReduce(program: Command): void {
     .option('--save-model <file>', 'of pca: write the fitted model, .safetensors')
     .option('--model <file>', 'of pca: apply a saved model to these embeddings instead of fitting one')
     .option('--neighbours <count>', 'of umap: points that a neighbourhood has (default: 15)', integerFrom(2))
+    .addOption(
+      new Option(
+        '--neighbour-search <name>',
+        'of umap: exact, nn-descent, or auto: nn-descent where there are many rows and it finds nearly all (default: auto)',
+      ).choices(NEIGHBOUR_SEARCHES),
+    )
     .option('--min-dist <distance>', 'of umap: how near points may lie, 0..1 (default: 0.1)', numberIn(0, 1))
     .option('--epochs <count>', 'of umap: rounds (default: 500, above 10,000 rows 200)', integerFrom(1))
     .option('--seed <number>', 'of umap, and of pca where it is randomized (default: 0)', integerFrom(0));
@@ -171,7 +178,18 @@ function why({ chosen, rank, explains }: Dimensions): string {
 
 /** A flag that does nothing is a mistake of whoever gave it. */
 function checkFlags(flags: Flags): void {
-  const { method = 'pca', neighbours, minDist, epochs, whiten, memory, saveModel, dims, model } = flags;
+  const {
+    method = 'pca',
+    neighbours,
+    neighbourSearch,
+    minDist,
+    epochs,
+    whiten,
+    memory,
+    saveModel,
+    dims,
+    model,
+  } = flags;
   const given = (options: Record<string, unknown>) =>
     Object.entries(options).find(([, value]) => value !== undefined)?.[0];
   const unused = (flag: string | undefined, of: string, cure: string) => {
@@ -191,7 +209,11 @@ function checkFlags(flags: Flags): void {
     unused(given(ofPca), 'pca', 'Leave it out, or leave out `--method umap`.');
     return;
   }
-  unused(given({ neighbours, 'min-dist': minDist, epochs }), 'umap', 'Add `--method umap`, or leave it out.');
+  unused(
+    given({ neighbours, 'neighbour-search': neighbourSearch, 'min-dist': minDist, epochs }),
+    'umap',
+    'Add `--method umap`, or leave it out.',
+  );
   if (model === undefined) return;
   unused(
     given({ dims, whiten, memory, 'save-model': saveModel, seed: flags.seed }),
@@ -209,9 +231,10 @@ function pcaFacts({ variance, totalVariance, rank, method, passes }: PcaSummary)
   };
 }
 
-function umapFacts({ neighbours, minDist, epochs, seed }: UmapModel) {
+function umapFacts({ neighbours, neighbourSearch, recall, minDist, epochs, seed }: UmapModel) {
+  const search = neighbourSearch === 'exact' ? 'exact' : `NN-descent, recall ${recall.toFixed(3)}`;
   return {
-    facts: { neighbours, minDist, epochs, seed },
-    line: `UMAP of ${neighbours} neighbours, ${epochs} epochs, seed ${seed}`,
+    facts: { neighbours, neighbourSearch, recall, minDist, epochs, seed },
+    line: `UMAP of ${neighbours} neighbours (${search}), ${epochs} epochs, seed ${seed}`,
   };
 }

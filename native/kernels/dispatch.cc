@@ -3,36 +3,44 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "kernels/distances.h"
 #include "kernels/dot.h"
 #include "kernels/doubles.h"
 #include "kernels/gemm.h"
 #include "kernels/int8.h"
+#include "kernels/layout.h"
 #include "kernels/panel.h"
 #include "kernels/scores.h"
 #include "kernels/vectors.h"
 
 namespace coregain {
 
+extern const DistancesKernel distances_scalar;
 extern const DotKernel dot_scalar;
 extern const DoublesKernel doubles_scalar;
 extern const GemmKernel gemm_scalar;
 extern const Int8Kernel int8_scalar;
+extern const LayoutKernel layout_scalar;
 extern const PanelKernel panel_scalar;
 extern const ScoresKernel scores_scalar;
 extern const VectorsKernel vectors_scalar;
 #if defined(__x86_64__)
+extern const DistancesKernel distances_avx2, distances_avx512;
 extern const DotKernel dot_avx2, dot_avx512;
 extern const DoublesKernel doubles_avx2, doubles_avx512;
 extern const GemmKernel gemm_avx2, gemm_avx512;
 extern const Int8Kernel int8_avx2, int8_avx512, int8_vnni, int8_amx;
+extern const LayoutKernel layout_avx2, layout_avx512;
 extern const PanelKernel panel_avx2, panel_avx512;
 extern const ScoresKernel scores_avx2, scores_avx512;
 extern const VectorsKernel vectors_avx2, vectors_avx512;
 #elif defined(__aarch64__)
+extern const DistancesKernel distances_neon;
 extern const DotKernel dot_neon;
 extern const DoublesKernel doubles_neon;
 extern const GemmKernel gemm_neon;
 extern const Int8Kernel int8_neon;
+extern const LayoutKernel layout_neon;
 extern const PanelKernel panel_neon;
 extern const ScoresKernel scores_neon;
 extern const VectorsKernel vectors_neon;
@@ -51,6 +59,17 @@ std::string resolve(const std::string& level) {
 }
 
 }  // namespace
+
+const DistancesKernel& distances_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "avx2") return distances_avx2;
+  if (level != "scalar") return distances_avx512;
+#elif defined(__aarch64__)
+  if (level == "neon") return distances_neon;
+#endif
+  return distances_scalar;
+}
 
 const DotKernel& dot_kernel(const std::string& wanted) {
   const std::string level = resolve(wanted);
@@ -129,6 +148,17 @@ const GemmKernel& gemm_kernel(const std::string& wanted) {
   if (level == "neon") return gemm_neon;
 #endif
   return gemm_scalar;
+}
+
+const LayoutKernel& layout_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "avx2") return layout_avx2;
+  if (level != "scalar") return layout_avx512;
+#elif defined(__aarch64__)
+  if (level == "neon") return layout_neon;
+#endif
+  return layout_scalar;
 }
 
 unsigned DotKernel::roundings(size_t d) const {

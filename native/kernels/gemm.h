@@ -17,6 +17,9 @@ struct GemmKernel {
   // kDepth. The sum is float32, one fused multiply-add after the other from j = 0 on: the same bits on every machine.
   // Then it is added in float64.
   void (*add)(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride);
+  // out[j] = float32(x[j] - shift[j]), the difference in float64
+  void (*less_floats)(const float* x, const double* shift, size_t n, float* out);
+  void (*less_doubles)(const double* x, const double* shift, size_t n, float* out);
 };
 
 // The kernel of a SIMD level of core/cpu.h; "" = the best that this machine runs. Throws Error ERR_SIMD.

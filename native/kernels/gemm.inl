@@ -40,9 +40,26 @@ void add(const float* a, size_t a_stride, const float* panel, size_t depth, doub
   }
 }
 
+typedef double Doubles __attribute__((vector_size(kLanes * sizeof(double)), aligned(8), may_alias));
+
+inline Doubles wide(const float* x) {
+  return __builtin_convertvector(*reinterpret_cast<const Lanes*>(x), Doubles);
+}
+inline Doubles wide(const double* x) {
+  return *reinterpret_cast<const Doubles*>(x);
+}
+
+template <typename Value>
+void less(const Value* x, const double* shift, size_t n, float* out) {
+  size_t j = 0;
+  for (; j + kLanes <= n; j += kLanes)
+    *reinterpret_cast<Lanes*>(out + j) = __builtin_convertvector(wide(x + j) - wide(shift + j), Lanes);
+  for (; j < n; ++j) out[j] = static_cast<float>(static_cast<double>(x[j]) - shift[j]);
+}
+
 }  // namespace
 
 extern const GemmKernel COREGAIN_GEMM;
-const GemmKernel COREGAIN_GEMM = {COREGAIN_NAME, add};
+const GemmKernel COREGAIN_GEMM = {COREGAIN_NAME, add, less<float>, less<double>};
 
 }  // namespace coregain

@@ -15,9 +15,14 @@ void add(const float* a, size_t a_stride, const float* panel, size_t depth, doub
   }
 }
 
+template <typename Value>
+void less(const Value* x, const double* shift, size_t n, float* out) {
+  for (size_t j = 0; j < n; ++j) out[j] = static_cast<float>(static_cast<double>(x[j]) - shift[j]);
+}
+
 }  // namespace
 
 extern const GemmKernel gemm_scalar;
-const GemmKernel gemm_scalar = {"scalar", add};
+const GemmKernel gemm_scalar = {"scalar", add, less<float>, less<double>};
 
 }  // namespace coregain

@@ -19,26 +19,23 @@ size_t whole(size_t count, size_t block) {
   return (count + block - 1) / block * block;
 }
 
-// A conversion and a subtraction, so plain that compilers make vectors of it.
-template <typename T>
-void less(const T* x, const double* shift, size_t count, float* out) {
-  if (shift == nullptr) {
-    for (size_t j = 0; j < count; ++j) out[j] = static_cast<float>(x[j]);
-  } else {
-    for (size_t j = 0; j < count; ++j) out[j] = static_cast<float>(static_cast<double>(x[j]) - shift[j]);
-  }
-}
-
 }  // namespace
 
-void Part::read(size_t row, size_t from, size_t count, float* out) const {
+void Part::read(const GemmKernel& kernel, size_t row, size_t from, size_t count, float* out) const {
   const double* const by = shift == nullptr ? nullptr : shift + first + from;
-  if (x.is_double)
-    less(x.f64(row) + first + from, by, count, out);
-  else if (by == nullptr)
-    std::memcpy(out, x.f32(row) + first + from, count * sizeof(float));
+  if (x.is_double) {
+    const double* const values = x.f64(row) + first + from;
+    if (by != nullptr)
+      kernel.less_doubles(values, by, count, out);
+    else
+      for (size_t j = 0; j < count; ++j) out[j] = static_cast<float>(values[j]);
+    return;
+  }
+  const float* const values = x.f32(row) + first + from;
+  if (by != nullptr)
+    kernel.less_floats(values, by, count, out);
   else
-    less(x.f32(row) + first + from, by, count, out);
+    std::memcpy(out, values, count * sizeof(float));
 }
 
 Panels::Panels(size_t count, size_t depth) : count_(count), depth_(depth) {
@@ -46,18 +43,18 @@ Panels::Panels(size_t count, size_t depth) : count_(count), depth_(depth) {
   std::fill_n(data_.data(), data_.size(), 0.0F);
 }
 
-void Panels::put(size_t first, const Part& part, ThreadPool& pool) {
+void Panels::put(size_t first, const Part& part, const Workers& workers) {
   constexpr size_t kTogether = 256;  // elements of a vector between two changes of the vector
   const size_t begin_panel = first / kPanel, end_panel = (first + part.x.rows + kPanel - 1) / kPanel;
   const size_t wide = end_panel - begin_panel;
-  pool.for_blocks(wide * ((depth_ + kTogether - 1) / kTogether), 1, [&](unsigned, size_t task, size_t) {
+  workers.pool.for_blocks(wide * ((depth_ + kTogether - 1) / kTogether), 1, [&](unsigned, size_t task, size_t) {
     const size_t panel = begin_panel + task % wide, from = task / wide * kTogether;
     const size_t count = std::min(kTogether, depth_ - from);
     float row[kTogether];
     float* const out = data_.data() + (panel * depth_ + from) * kPanel;
     const size_t begin = std::max(first, panel * kPanel), end = std::min(first + part.x.rows, (panel + 1) * kPanel);
     for (size_t vector = begin; vector < end; ++vector) {
-      part.read(vector - first, from, count, row);
+      part.read(workers.kernel, vector - first, from, count, row);
       float* const column = out + (vector - panel * kPanel);
       for (size_t j = 0; j < count; ++j) column[j * kPanel] = row[j];
     }
@@ -85,7 +82,7 @@ void project(const Part& part, const Panels& vectors, size_t diagonal, const Wor
     c.assign(together * stride, 0);
     for (size_t from = 0; from < d; from += kDepth) {
       const size_t depth = std::min(kDepth, d - from);
-      for (size_t i = begin; i < end; ++i) part.read(i, from, depth, &a[(i - begin) * kStride]);
+      for (size_t i = begin; i < end; ++i) part.read(workers.kernel, i, from, depth, &a[(i - begin) * kStride]);
       for (size_t p = 0; p < panels; ++p) {
         const float* const panel = vectors.at(p, from);
         for (size_t i = 0; i < count; i += kRows)
@@ -114,7 +111,7 @@ void combine(const Coefficients& left, const Part& part, bool lower, const Worke
     for (size_t from = 0; from < n; from += kDepth) {
       const size_t depth = std::min(kDepth, n - from);
       for (size_t j = 0; j < depth; ++j) {
-        part.read(from + j, begin, end - begin, row);
+        part.read(workers.kernel, from + j, begin, end - begin, row);
         for (size_t p = 0; p < panels; ++p)
           std::memcpy(&b[(p * kDepth + j) * kPanel], row + p * kPanel, sizeof(float) * kPanel);
       }

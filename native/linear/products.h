@@ -25,7 +25,13 @@ struct Part {
       : x(matrix), shift(less), first(from), cols(count) {}
 
   // Elements [from, from + count) of a row of the part.
-  void read(size_t row, size_t from, size_t count, float* out) const;
+  void read(const GemmKernel& kernel, size_t row, size_t from, size_t count, float* out) const;
+};
+
+struct Workers {
+  ThreadPool& pool;
+  const Control& control;
+  const GemmKernel& kernel;
 };
 
 // Vectors side by side, as GemmKernel takes them.
@@ -34,9 +40,9 @@ class Panels {
   // Zeros.
   Panels(size_t count, size_t depth);
   // The rows of `part`.
-  Panels(const Part& part, ThreadPool& pool) : Panels(part.x.rows, part.cols) { put(0, part, pool); }
+  Panels(const Part& part, const Workers& workers) : Panels(part.x.rows, part.cols) { put(0, part, workers); }
   // The rows of `part` become vectors first, first + 1, ...
-  void put(size_t first, const Part& part, ThreadPool& pool);
+  void put(size_t first, const Part& part, const Workers& workers);
 
   size_t count() const { return count_; }
   size_t depth() const { return depth_; }
@@ -70,12 +76,6 @@ class Coefficients {
 // A finished block of a product: value (i, j) is block[i * stride + j]. Called from several threads, each block once.
 using Take = std::function<void(size_t first_row, size_t rows, size_t first_col, size_t cols, const double* block,
                                 size_t stride)>;
-
-struct Workers {
-  ThreadPool& pool;
-  const Control& control;
-  const GemmKernel& kernel;
-};
 
 constexpr size_t kAll = static_cast<size_t>(-1) / 2;
 

@@ -79,7 +79,8 @@ Napi::Value feed(const Napi::CallbackInfo& info, Jobs& jobs) {
                                         [work] {
                                           std::unique_ptr<reduce::PcaFit>& fit = work->handle->fit;
                                           if (fit == nullptr) fit = reduce::PcaFit::make(work->handle->task);
-                                          fit->feed(work->block, work->first, work->control);
+                                          fit->feed(work->block, work->first, work->control,
+                                                    [&](size_t rows) { work->control.done(rows); });
                                         },
                                     .resolve = [](Napi::Env env) { return env.Undefined(); },
                                     .cancel = [work] { work->control.cancel(); },

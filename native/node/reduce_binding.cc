@@ -33,6 +33,10 @@ std::shared_ptr<Work> work_of(const Napi::Object& job, const char* rows_name, co
   task.x = shared_matrix(job, data_name, rows, static_cast<size_t>(std::max(0.0, number(job, "cols", 0))));
   task.dims = static_cast<size_t>(std::max(1.0, number(job, "dims", 1)));
   task.neighbours = static_cast<size_t>(std::max(0.0, number(job, "neighbours", 0)));
+  const std::string search = text(job, "neighbourSearch");
+  task.search = search == "exact"        ? reduce::Search::exact
+                : search == "nn-descent" ? reduce::Search::descent
+                                         : reduce::Search::automatic;
   task.min_dist = number(job, "minDist", 0);
   task.epochs = static_cast<size_t>(std::max(1.0, number(job, "epochs", 1)));
   task.seed = static_cast<uint64_t>(std::max(0.0, number(job, "seed", 0)));
@@ -57,6 +61,8 @@ Napi::Value start_fit(const Napi::Object& job, Jobs& jobs) {
                                          const Napi::Object result = Napi::Object::New(env);
                                          result.Set("a", work->layout.curve.a);
                                          result.Set("b", work->layout.curve.b);
+                                         result.Set("neighbourSearch", work->layout.exact ? "exact" : "nn-descent");
+                                         result.Set("recall", work->layout.recall);
                                          return result;
                                        },
                                    .cancel = [work] { work->control.cancel(); },

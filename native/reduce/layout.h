@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "core/control.h"
@@ -20,7 +21,7 @@ struct Descent {
 };
 
 // Moves the points [n, dims]. In each epoch an edge of weight w is used w / (largest w) times on average, on a fixed
-// schedule; its vertex moves towards the neighbour (twice, for the edge's two directions), and away from five vertices
+// schedule; its vertex moves towards the neighbour (twice, for the edge's two directions), and away from five others
 // drawn by (seed, epoch, vertex).
 //
 // A vertex moves only itself: of a symmetric graph the neighbour has the edge too. An epoch has eight turns: vertices
@@ -31,7 +32,7 @@ struct Descent {
 //
 // Control: cancel only; `done` is called with the epochs that are finished.
 void descend(std::vector<float>& points, size_t dims, const Graph& graph, const Descent& descent,
-             const std::vector<float>* anchors, ThreadPool& pool, const Control& control,
+             const std::vector<float>* anchors, ThreadPool& pool, const Control& control, const std::string& simd,
              const std::function<void(size_t)>& done);
 
 }  // namespace coregain::reduce

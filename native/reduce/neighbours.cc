@@ -8,6 +8,7 @@
 #include "core/buffer.h"
 #include "core/error.h"
 #include "kernels/panel.h"
+#include "reduce/centred.h"
 #include "strategies/rows.h"
 
 namespace coregain::reduce {
@@ -33,48 +34,6 @@ double squared_distance(const A* a, const B* b, size_t d) {
     sum[0] += difference * difference;
   }
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
-
-// out[r * width + j] = float32(x_(first + r)(from + j) - mean_(from + j))
-void centre(const Matrix& x, const std::vector<double>& mean, size_t first, size_t count, size_t from, size_t width,
-            float* out) {
-  for (size_t r = 0; r < count; ++r, out += width) {
-    if (x.is_double) {
-      const double* row = x.f64(first + r) + from;
-      for (size_t j = 0; j < width; ++j) out[j] = static_cast<float>(row[j] - mean[from + j]);
-    } else {
-      const float* row = x.f32(first + r) + from;
-      for (size_t j = 0; j < width; ++j) out[j] = static_cast<float>(static_cast<double>(row[j]) - mean[from + j]);
-    }
-  }
-}
-
-// |float32(x_i - mean)| of all rows.
-std::vector<double> lengths(const Matrix& x, const std::vector<double>& mean, ThreadPool& pool,
-                            const Control& control) {
-  std::vector<double> out(x.rows);
-  std::vector<size_t> bad(pool.size(), x.rows);
-  pool.for_blocks(x.rows, kTile, [&](unsigned t, size_t begin, size_t end) {
-    control.check();
-    std::vector<float> part(kColumns);
-    for (size_t i = begin; i < end; ++i) {
-      double square = 0;
-      for (size_t from = 0; from < x.cols; from += kColumns) {
-        const size_t width = std::min(kColumns, x.cols - from);
-        centre(x, mean, i, 1, from, width, part.data());
-        square += strategies::product(part.data(), part.data(), width);
-      }
-      if (!(square <= 1e37)) bad[t] = std::min(bad[t], i);  // float32 products must not overflow
-      out[i] = std::sqrt(square);
-    }
-  });
-  const size_t row = *std::min_element(bad.begin(), bad.end());
-  if (row < x.rows)
-    throw Error("ERR_RANGE",
-                "Row " + std::to_string(row) +
-                    " is farther than 3e18 from the mean, more than float32 distances can hold. Scale the embeddings.",
-                static_cast<int64_t>(row));
-  return out;
 }
 
 // The rows that may be among the k nearest of one query. `low` and `high` enclose the distance.
@@ -177,6 +136,13 @@ void multiply(const PanelKernel& kernel, const Matrix& queries, size_t q0, size_
   }
 }
 
+// Whether square_t - 2 product_t > most for all rows of a panel.
+bool all_beyond(const double* squares, const double* products, double most) {
+  int within = 0;
+  for (size_t t = 0; t < kPanel; ++t) within |= squares[t] - 2 * products[t] <= most ? 1 : 0;
+  return within == 0;
+}
+
 }  // namespace
 
 double distance(const Matrix& a, size_t i, const Matrix& b, size_t j) {
@@ -192,8 +158,11 @@ Neighbours nearest(const Matrix& queries, const Matrix& rows, bool same, size_t 
                    const Control& control, const std::string& simd, const std::function<void(size_t)>& done) {
   const PanelKernel& kernel = panel_kernel(simd);
   const std::vector<double> mean = strategies::mean_of(rows, pool, control);
-  const std::vector<double> q_length = lengths(queries, mean, pool, control);
-  const std::vector<double> r_length = same ? q_length : lengths(rows, mean, pool, control);
+  const std::vector<double> q_length = centred_lengths(queries, mean, pool, control);
+  const std::vector<double> r_length = same ? q_length : centred_lengths(rows, mean, pool, control);
+  // a tile goes on behind the last row with rows that are nobody's neighbours
+  std::vector<double> r_square((rows.rows + kTile - 1) / kTile * kTile, kInfinity);
+  for (size_t j = 0; j < rows.rows; ++j) r_square[j] = r_length[j] * r_length[j];
   // A product is off by at most `slack` |q| |r|; centring in float32 moves a row by at most 2^-24 of its length.
   const size_t widest = std::min(kColumns, rows.cols);
   const size_t steps = std::min(widest, PanelKernel::kChunk) + widest / PanelKernel::kChunk + 1;
@@ -216,22 +185,31 @@ Neighbours nearest(const Matrix& queries, const Matrix& rows, bool same, size_t 
     for (size_t from = 0; from < rows.rows; from += kTile) {
       control.check();
       const size_t count = std::min(kTile, rows.rows - from);
+      const double longest = *std::max_element(&r_length[from], &r_length[from] + count);
       multiply(kernel, queries, begin, end - begin, rows, from, count, mean, tile);
       for (size_t i = begin; i < end; ++i) {
         Candidates& candidates = tile.candidates[i - begin];
         const auto exact = [&](int32_t row) { return distance(queries, i, rows, static_cast<size_t>(row)); };
-        for (size_t r = 0; r < count; ++r) {
-          const size_t j = from + r;
-          if (same && j == i) continue;
-          const double a = q_length[i], b = r_length[j];
-          const double moved = 0x1p-23 * (a + b);
-          const double square = a * a + b * b - 2 * tile.products[(i - begin) * kTile + r];
-          const double error = 2 * slack * a * b + 0x1p-40 * (a * a + b * b) + 1e-37;
-          const double farthest = candidates.limit() + moved;
-          if (square - error > farthest * farthest) continue;
-          const double low = std::sqrt(std::max(0.0, square - error)) - moved;
-          const double high = std::sqrt(std::max(0.0, square + error)) + moved;
-          candidates.offer(static_cast<int32_t>(j), low, high, exact);
+        const double a = q_length[i];
+        for (size_t panel = 0; panel < count; panel += kPanel) {
+          const double* products = tile.products.data() + (i - begin) * kTile + panel;
+          // the test below, with the longest row of the tile: a panel of rows that are all too far needs no other
+          const double reach = candidates.limit() + 0x1p-23 * (a + longest);
+          const double error_of_all = 2 * slack * a * longest + 0x1p-39 * (a * a + longest * longest) + 1e-36;
+          if (all_beyond(&r_square[from + panel], products, reach * reach + error_of_all - a * a)) continue;
+          for (size_t t = 0; t < std::min(kPanel, count - panel); ++t) {
+            const size_t j = from + panel + t;
+            if (same && j == i) continue;
+            const double b = r_length[j];
+            const double moved = 0x1p-23 * (a + b);
+            const double square = a * a + b * b - 2 * products[t];
+            const double error = 2 * slack * a * b + 0x1p-40 * (a * a + b * b) + 1e-37;
+            const double farthest = candidates.limit() + moved;
+            if (square - error > farthest * farthest) continue;
+            const double low = std::sqrt(std::max(0.0, square - error)) - moved;
+            const double high = std::sqrt(std::max(0.0, square + error)) + moved;
+            candidates.offer(static_cast<int32_t>(j), low, high, exact);
+          }
         }
       }
     }

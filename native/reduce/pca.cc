@@ -19,7 +19,7 @@ void transform(const Matrix& rows, const double* mean, const float* vectors, siz
                bool is_double, unsigned threads, const std::string& simd, const Control& control) {
   ThreadPool pool(threads);
   const linear::Workers workers = {pool, control, gemm_kernel(simd)};
-  const linear::Panels panels(linear::Part({vectors, false, k, rows.cols}), pool);
+  const linear::Panels panels(linear::Part({vectors, false, k, rows.cols}), workers);
   // Float32 products of what is not finite are not either.
   std::vector<char> bad(rows.rows, 0);
   linear::project(linear::Part(rows, mean), panels, linear::kAll, workers,

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,9 +54,10 @@ class PcaFit {
 
   // The row at which the pass that is due begins; N where none is.
   virtual size_t first_row() const = 0;
-  // Rows first.. of the matrix, in their order, to the last one. Throws Error ERR_NOT_FINITE or ERR_RANGE with the row
-  // (of the block), ERR_CANCELLED.
-  virtual void feed(const Matrix& block, size_t first, Control& control) = 0;
+  // Rows first.. of the matrix, in their order, to the last one; `done` hears how many rows of the block are done.
+  // Throws Error ERR_NOT_FINITE or ERR_PCA_OVERFLOW with the row of the block, ERR_CANCELLED.
+  virtual void feed(const Matrix& block, size_t first, const Control& control,
+                    const std::function<void(size_t)>& done) = 0;
   // After the last row. Throws ERR_PCA_NO_VARIANCE where all rows are equal, ERR_CANCELLED.
   virtual void end_pass(const Control& control) = 0;
   // After the last pass.

@@ -20,7 +20,7 @@ class CovarianceFit : public PcaFit {
 
   size_t first_row() const override { return done_ ? task.rows : 0; }
 
-  void feed(const Matrix& block, size_t, Control& control) override {
+  void feed(const Matrix& block, size_t, const Control& control, const std::function<void(size_t)>& done) override {
     moments_.add(block, pool_, control);
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
     const size_t d = task.cols;
@@ -30,13 +30,13 @@ class CovarianceFit : public PcaFit {
                            block.is_double, count, d};
       const linear::Part part(rows, moments_.shift().data());
       linear::Coefficients columns(d, count);
-      transpose(part, columns);
+      transpose(part, columns, workers.kernel);
       linear::combine(columns, part, true, workers,
                       [&](size_t row, size_t height, size_t col, size_t width, const double* sums, size_t stride) {
                         for (size_t i = 0; i < height; ++i)
                           for (size_t j = 0; j < width; ++j) scatter_[(row + i) * d + col + j] += sums[i * stride + j];
                       });
-      control.done(from + count);
+      done(from + count);
     }
   }
 
@@ -65,12 +65,12 @@ class CovarianceFit : public PcaFit {
   void scores(void*, bool, bool, const Control&) override {}
 
  private:
-  void transpose(const linear::Part& part, linear::Coefficients& columns) {
+  void transpose(const linear::Part& part, linear::Coefficients& columns, const GemmKernel& kernel) {
     constexpr size_t kColumns = 64;
     pool_.for_blocks(task.cols, kColumns, [&](unsigned, size_t begin, size_t end) {
       float row[kColumns];
       for (size_t i = 0; i < part.x.rows; ++i) {
-        part.read(i, begin, end - begin, row);
+        part.read(kernel, i, begin, end - begin, row);
         for (size_t j = begin; j < end; ++j) columns.row(j)[i] = row[j - begin];
       }
     });

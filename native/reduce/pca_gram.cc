@@ -25,7 +25,8 @@ class GramFit : public PcaFit {
     return stage_ == Stage::kGram ? begin_ : stage_ == Stage::kComponents ? 0 : task.rows;
   }
 
-  void feed(const Matrix& block, size_t first, Control& control) override {
+  void feed(const Matrix& block, size_t first, const Control& control,
+            const std::function<void(size_t)>& done) override {
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
     if (stage_ == Stage::kComponents) {
       combine(block, first, workers);
@@ -34,13 +35,13 @@ class GramFit : public PcaFit {
     if (begin_ == 0) moments_.add(block, pool_, control);
     const size_t end = std::min(begin_ + resident_, task.rows);
     if (first == begin_ && first + block.rows >= end && end == task.rows) {
-      compare(block, first, first, end, nullptr, workers, control);  // all that there is: nothing needs to be kept
+      compare(block, first, first, end, nullptr, workers, done);  // all that there is: nothing needs to be kept
       return;
     }
     if (kept_.empty())
       for (size_t from = 0; from < task.cols; from += kColumns)
         kept_.emplace_back(end - begin_, std::min(kColumns, task.cols - from));
-    compare(block, first, begin_, end, &kept_, workers, control);
+    compare(block, first, begin_, end, &kept_, workers, done);
   }
 
   void end_pass(const Control& control) override {
@@ -80,18 +81,18 @@ class GramFit : public PcaFit {
   // Products of the rows of a block with rows [from, to) that are not behind them. Without `kept` these are the block's
   // own.
   void compare(const Matrix& block, size_t first, size_t from, size_t to, std::vector<linear::Panels>* kept,
-               const linear::Workers& workers, Control& control) {
+               const linear::Workers& workers, const std::function<void(size_t)>& done) {
     const size_t n = task.rows;
     for (size_t col = 0, part_index = 0; col < task.cols; col += kColumns, ++part_index) {
       const linear::Part part(block, moments_.shift().data(), col, std::min(kColumns, task.cols - col));
       std::optional<linear::Panels> own;
       if (kept == nullptr) {
-        own.emplace(part, pool_);
+        own.emplace(part, workers);
       } else if (first < to) {
         const size_t inside = std::min(block.rows, to - first);
         linear::Part resident = part;
         resident.x.rows = inside;
-        (*kept)[part_index].put(first - from, resident, pool_);
+        (*kept)[part_index].put(first - from, resident, workers);
       }
       const linear::Panels& others = kept == nullptr ? *own : (*kept)[part_index];
       linear::project(part, others, first - from, workers,
@@ -102,7 +103,7 @@ class GramFit : public PcaFit {
                             out[j] += sums[i * stride + j];
                         }
                       });
-      control.done(block.rows * (col + part.cols) / task.cols);
+      done(block.rows * (col + part.cols) / task.cols);
     }
   }
 

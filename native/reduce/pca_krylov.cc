@@ -42,13 +42,14 @@ class KrylovFit : public PcaFit {
 
   size_t first_row() const override { return done_ ? task.rows : 0; }
 
-  void feed(const Matrix& block, size_t first, Control& control) override {
+  void feed(const Matrix& block, size_t first, const Control& control,
+            const std::function<void(size_t)>& done) override {
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
     const bool opening = found_.passes == 0;
     if (opening) moments_.add(block, pool_, control);
     if (first == 0) begin_pass(workers);
     const double* const shift = opening ? moments_.shift().data() : found_.mean.data();
-    const linear::Panels vectors(linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}), pool_);
+    const linear::Panels vectors(linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}), workers);
     for (size_t from = 0; from < block.rows; from += kRows) {
       const size_t count = std::min(kRows, block.rows - from);
       const linear::Part part(rows_of(block, from, count), shift);
@@ -64,7 +65,7 @@ class KrylovFit : public PcaFit {
         // (X V_i) . (X V_j) is what V_i C V_j is, without W
         const Y& before = y_[y_.size() - 2];
         couple(left, {y, false, count, block_}, used_, workers);
-        control.done(from + count);
+        done(from + count);
         couple(left, {before.data() + (first + from) * before.cols, false, count, before.cols}, used_ - before.cols,
                workers);
         continue;
@@ -74,7 +75,7 @@ class KrylovFit : public PcaFit {
                         for (size_t c = 0; c < rows; ++c)
                           for (size_t j = 0; j < cols; ++j) w_[(row + c) * task.cols + col + j] += sums[c * stride + j];
                       });
-      control.done(from + count);
+      done(from + count);
     }
   }
 
@@ -102,7 +103,7 @@ class KrylovFit : public PcaFit {
   void scores(void* out, bool is_double, bool whiten, const Control& control) override {
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
     const size_t n = task.rows, k = found_.variance.size();
-    const linear::Panels panels(linear::Part({ritz_.data(), false, k, used_}), pool_);
+    const linear::Panels panels(linear::Part({ritz_.data(), false, k, used_}), workers);
     for (size_t from = 0; from < n; from += kRows) {
       const size_t count = std::min(kRows, n - from);
       std::vector<float> y(count * used_);
@@ -176,7 +177,7 @@ class KrylovFit : public PcaFit {
   // Each of the first `count` rows of w times all vectors: [count, used].
   std::vector<double> products(size_t count, const linear::Workers& workers) {
     std::vector<double> out(count * used_);
-    const linear::Panels panels(linear::Part({v_.data(), false, used_, task.cols}), pool_);
+    const linear::Panels panels(linear::Part({v_.data(), false, used_, task.cols}), workers);
     linear::project(linear::Part({w_.data(), true, count, task.cols}), panels, linear::kAll, workers,
                     [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
                       for (size_t i = 0; i < rows; ++i) std::copy_n(sums + i * stride, cols, &out[(row + i) * used_]);
@@ -217,7 +218,7 @@ class KrylovFit : public PcaFit {
       count = kept;
       if (count == 0) return 0;
       const linear::Part part({w_.data(), true, count, d});
-      const linear::Panels panels(part, pool_);
+      const linear::Panels panels(part, workers);
       Buffer<double> gram(count * count);
       double off = 0;
       linear::project(part, panels, linear::kAll, workers,

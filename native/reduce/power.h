@@ -1,4 +1,4 @@
-// Powers and exponentials in plain float64 arithmetic, to ten digits: the same bits on every machine, which no C
+// Logarithms and exponentials in plain float64 arithmetic, to ten digits: the same bits on every machine, which no C
 // library promises.
 #pragma once
 
@@ -18,7 +18,6 @@ inline double log2_of(double x) {
   }
   // log m = 2 artanh s, s = (m - 1) / (m + 1), |s| < 0.172
   const double s = (m - 1) / (m + 1), z = s * s;
-  // the terms in pairs: a step of the descent waits for this
   const double z2 = z * z;
   const double sum = (1 + z * (1.0 / 3)) + z2 * ((1.0 / 5 + z * (1.0 / 7)) + z2 * (1.0 / 9 + z * (1.0 / 11)));
   return exponent + 2.8853900817779268 * s * sum;
@@ -40,11 +39,6 @@ inline double exp2_of(double x) {
 
 inline double exp_of(double x) {
   return exp2_of(x * 1.4426950408889634);
-}
-
-// x^y, x > 0 and normal.
-inline double power(double x, double y) {
-  return exp2_of(y * log2_of(x));
 }
 
 }  // namespace coregain::reduce

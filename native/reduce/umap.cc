@@ -7,6 +7,7 @@
 #include "core/thread_pool.h"
 #include "reduce/layout.h"
 #include "reduce/neighbours.h"
+#include "reduce/nn_descent.h"
 #include "reduce/start.h"
 
 namespace coregain::reduce {
@@ -39,6 +40,35 @@ void drop_light_edges(Graph& graph, size_t epochs) {
   graph = std::move(kept);
 }
 
+constexpr size_t kRecallRows = 256;
+
+// Neighbours of the training rows; the layout learns how they were found.
+Neighbours search(const Umap& task, const Halves& halves, ThreadPool& pool, Layout& layout) {
+  const size_t n = task.x.rows, k = task.neighbours - 1;
+  const size_t many = kRowsPerNeighbour * std::max<size_t>(15, task.neighbours);
+  size_t before = 0;
+  const auto descend = [&](size_t more) {
+    Neighbours near = nn_descent(task.x, k, more, task.seed, pool, halves.control, task.simd,
+                                 [&](size_t count) { halves.searched(before + count / 4); });
+    before += n / 4;
+    layout.exact = false;
+    layout.recall = recall(near, task.x, kRecallRows, pool, halves.control, task.simd);
+    return near;
+  };
+  constexpr size_t kUsual = 14, kHard = 28;
+  if (task.search == Search::descent) return descend(kUsual);
+  if (task.search == Search::automatic && n >= many) {
+    Neighbours near = descend(kUsual);
+    // the exact search takes longer by the square: with more rows it is worth another try
+    if (layout.recall < kLeastRecall && n >= 3 * many) near = descend(kHard);
+    if (layout.recall >= kLeastRecall) return near;
+  }
+  layout.exact = true;
+  layout.recall = 1;
+  return nearest(task.x, task.x, true, k, pool, halves.control, task.simd,
+                 [&](size_t count) { halves.searched(before + count * (n - before) / n); });
+}
+
 }  // namespace
 
 Layout fit(const Umap& task, Control& control) {
@@ -47,12 +77,11 @@ Layout fit(const Umap& task, Control& control) {
   const Halves halves = {control, task.x.rows, task.epochs};
   Layout layout;
   layout.curve = fit_curve(task.min_dist, kSpread);
-  const Neighbours near = nearest(task.x, task.x, true, task.neighbours - 1, pool, control, task.simd,
-                                  [&](size_t count) { halves.searched(count); });
+  const Neighbours near = search(task, halves, pool, layout);
   Graph graph = fuzzy_union(near, memberships(near, task.neighbours));
   drop_light_edges(graph, task.epochs);
-  layout.points = principal_start(task.x, task.dims, task.seed, pool, control);
-  descend(layout.points, task.dims, graph, {layout.curve, task.epochs, 1, task.seed}, nullptr, pool, control,
+  layout.points = principal_start(task.x, task.dims, task.seed, task.threads, task.simd, control);
+  descend(layout.points, task.dims, graph, {layout.curve, task.epochs, 1, task.seed}, nullptr, pool, control, task.simd,
           [&](size_t count) { halves.moved(count); });
   return layout;
 }
@@ -81,7 +110,7 @@ std::vector<float> place(const Umap& task, const Layout& fitted, const Matrix& r
     }
     for (size_t c = 0; c < dims; ++c) points[i * dims + c] = static_cast<float>(sum[c] / total);
   }
-  descend(points, dims, graph, {fitted.curve, task.epochs, 0.25, task.seed}, &fitted.points, pool, control,
+  descend(points, dims, graph, {fitted.curve, task.epochs, 0.25, task.seed}, &fitted.points, pool, control, task.simd,
           [&](size_t count) { halves.moved(count); });
   return points;
 }

@@ -11,10 +11,17 @@
 
 namespace coregain::reduce {
 
+// How the neighbours of training rows are found: all rows compared; by nn_descent; or by nn_descent where that takes
+// half the time or less, and its recall, measured on a sample, is at least kLeastRecall.
+enum class Search { automatic, exact, descent };
+constexpr size_t kRowsPerNeighbour = 1300;  // of at least 15 neighbours: the descent from 19,500 rows on
+constexpr double kLeastRecall = 0.97;
+
 struct Umap {
   Matrix x;
   size_t dims = 2;
   size_t neighbours = 15;  // of a row, itself counted; 2 .. N - 1
+  Search search = Search::automatic;
   double min_dist = 0.1;
   size_t epochs = 500;
   uint64_t seed = 0;
@@ -25,6 +32,8 @@ struct Umap {
 struct Layout {
   std::vector<float> points;  // [N, dims]
   Curve curve = {1, 1};
+  bool exact = true;  // whether all rows were compared
+  double recall = 1;  // of the neighbours, measured on a sample
 };
 
 // Lays out N >= 3 rows. The same bits for every number of threads and every SIMD level. Control: done = N when all is

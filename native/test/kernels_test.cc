@@ -1,4 +1,5 @@
 // Float32 inner products stay within the bound that the engine's proof uses, on every instruction set.
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -6,8 +7,10 @@
 #include "check.h"
 #include "core/cpu.h"
 #include "core/error.h"
+#include "kernels/distances.h"
 #include "kernels/dot.h"
 #include "kernels/int8.h"
+#include "kernels/layout.h"
 #include "kernels/scores.h"
 #include "kernels/vectors.h"
 
@@ -210,7 +213,135 @@ TEST("vector arithmetic agrees with plain loops, for all lengths") {
   }
 }
 
+TEST("squared distances and products of distances.h: near the plain sums, and the same bits at every level") {
+  std::mt19937_64 random(5);
+  std::normal_distribution<float> normal;
+  constexpr size_t kRows = DistancesKernel::kRows;
+  for (const size_t stride : {16, 32, 48, 768, 4112}) {
+    std::vector<float> x((kRows + 1) * stride);
+    for (float& value : x) value = 3 + normal(random);
+    const float* rows[kRows];
+    for (size_t r = 0; r < kRows; ++r) rows[r] = &x[(r + 1) * stride];
+    float first[kRows], first_product = 0;
+    distances_kernel("scalar").squares(x.data(), rows, stride, first);
+    first_product = distances_kernel("scalar").product(x.data(), rows[0], stride);
+    for (size_t r = 0; r < kRows; ++r) {
+      double exact = 0;
+      for (size_t j = 0; j < stride; ++j) {
+        const double difference = static_cast<double>(x[j]) - static_cast<double>(rows[r][j]);
+        exact += difference * difference;
+      }
+      EXPECT(std::abs(static_cast<double>(first[r]) - exact) <= 1e-5 * exact);
+      const float* back[kRows] = {x.data(), rows[1], rows[2], x.data()};
+      float turned[kRows];
+      distances_kernel("scalar").squares(rows[r], back, stride, turned);
+      EXPECT(turned[0] == first[r] && turned[3] == first[r]);
+    }
+    double product = 0;
+    for (size_t j = 0; j < stride; ++j) product += static_cast<double>(x[j]) * static_cast<double>(rows[0][j]);
+    EXPECT(std::abs(static_cast<double>(first_product) - product) <= 1e-5 * product);
+    for (const std::string& level : simd_levels()) {
+      float again[kRows];
+      distances_kernel(level).squares(x.data(), rows, stride, again);
+      EXPECT(std::equal(first, first + kRows, again));
+      EXPECT(distances_kernel(level).product(x.data(), rows[0], stride) == first_product);
+    }
+  }
+}
+
+// What the step does, in float64 and one after the other.
+std::vector<double> plain_use(std::vector<double> point, const std::vector<std::vector<float>>& rows,
+                              const LayoutKernel::Step& step) {
+  const auto square_to = [&](const std::vector<double>& from, size_t r) {
+    double square = 0;
+    for (size_t j = 0; j < from.size(); ++j) {
+      const double difference = from[j] - static_cast<double>(rows[r][j]);
+      square += difference * difference;
+    }
+    return square;
+  };
+  const auto move = [&](const std::vector<double>& from, size_t r, double factor) {
+    for (size_t j = 0; j < from.size(); ++j) {
+      const double gradient = factor * (from[j] - static_cast<double>(rows[r][j]));
+      point[j] += static_cast<double>(step.rate) * std::min(4.0, std::max(-4.0, gradient));
+    }
+  };
+  for (size_t pull = 0; pull < step.pulls; ++pull) {
+    const double s = square_to(point, 0), p = std::pow(s, step.b);
+    if (s > 0) move(std::vector<double>(point), 0, -2 * step.a * step.b * p / (s * (step.a * p + 1)));
+  }
+  const std::vector<double> from = point;
+  for (size_t r = 1; r <= LayoutKernel::kAway; ++r) {
+    const double s = square_to(from, r);
+    if (s > 0) move(from, r, 2 * step.b / ((0.001 + s) * (step.a * std::pow(s, step.b) + 1)));
+  }
+  return point;
+}
+
+TEST("a use of an edge: the gradients of UMAP, clipped, equal rows too; the same bits at every level") {
+  std::mt19937_64 random(6);
+  std::normal_distribution<float> normal;
+  constexpr size_t kAway = LayoutKernel::kAway, kTogether = LayoutKernel::kTogether;
+  for (const size_t d : {1, 2, 3, 5, 7, 16, 64, 528}) {
+    // at 0.01 apart rows repel so much that steps are clipped
+    for (const float apart : {3.0F, 0.3F, 0.01F, 0.0F}) {
+      for (const size_t pulls : {1, 2}) {
+        const LayoutKernel::Step step = {1.577, 0.8951, 0.5F, pulls};
+        std::vector<std::vector<float>> rows(1 + kAway, std::vector<float>(d));
+        std::vector<float> point(d);
+        for (auto& row : rows)
+          for (float& value : row) value = 1 + apart * normal(random);
+        for (float& value : point) value = 1 + apart * normal(random);
+        const std::vector<double> wanted = plain_use({point.begin(), point.end()}, rows, step);
+        std::vector<float> first;
+        for (const std::string& level : simd_levels()) {
+          const LayoutKernel& kernel = layout_kernel(level);
+          std::vector<float> moved = point;
+          if (d <= LayoutKernel::kFew) {
+            std::vector<float> together(d * kTogether);
+            for (size_t c = 0; c < d; ++c) std::fill_n(&together[c * kTogether], kTogether, point[c]);
+            const float *target[kTogether], *away[kAway * kTogether];
+            for (size_t t = 0; t < kTogether; ++t) {
+              target[t] = rows[0].data();
+              for (size_t s = 0; s < kAway; ++s) away[s * kTogether + t] = rows[1 + s].data();
+            }
+            kernel.use_few(together.data(), target, away, d, step);
+            for (size_t c = 0; c < d; ++c) {
+              moved[c] = together[c * kTogether];
+              for (size_t t = 1; t < kTogether; ++t) EXPECT(together[c * kTogether + t] == moved[c]);
+            }
+          } else {
+            const float* away[kAway];
+            for (size_t s = 0; s < kAway; ++s) away[s] = rows[1 + s].data();
+            kernel.use(moved.data(), rows[0].data(), away, d, step);
+          }
+          if (first.empty()) first = moved;
+          EXPECT(moved == first);
+          bool near = true;
+          for (size_t c = 0; c < d; ++c)
+            near = near && std::abs(static_cast<double>(moved[c]) - wanted[c]) < 1e-3 * (1 + std::abs(wanted[c]));
+          EXPECT(near);
+        }
+      }
+    }
+  }
+}
+
+TEST("powers of the layout to ten digits") {
+  for (const std::string& level : simd_levels()) {
+    for (double x = 1e-37; x < 1e38; x *= 1.7) {
+      double from[LayoutKernel::kTogether], out[LayoutKernel::kTogether];
+      for (size_t t = 0; t < LayoutKernel::kTogether; ++t) from[t] = x * (1 + 0.05 * static_cast<double>(t));
+      layout_kernel(level).power(from, 0.8951, out);
+      for (size_t t = 0; t < LayoutKernel::kTogether; ++t)
+        EXPECT(std::abs(out[t] / std::pow(from[t], 0.8951) - 1) < 1e-10);
+    }
+  }
+}
+
 TEST("a level that the machine lacks is refused") {
+  EXPECT_THROWS(layout_kernel("sse9"));
+  EXPECT_THROWS(distances_kernel("sse9"));
   EXPECT_THROWS(dot_kernel("sse9"));
   EXPECT_THROWS(int8_kernel("sse9"));
   EXPECT(int8_kernel("").name == simd_levels().front());

@@ -58,7 +58,7 @@ TEST("both products are float64 sums of float32 sums, the same bits at every lev
         const Control control;
         const linear::Workers workers = {pool, control, gemm_kernel(level)};
         std::vector<double> projected(n * m), combined(m * d);
-        const linear::Panels panels(linear::Part({v.data(), false, m, d}), pool);
+        const linear::Panels panels(linear::Part({v.data(), false, m, d}), workers);
         linear::project(part, panels, linear::kAll, workers,
                         [&](size_t row, size_t rows, size_t col, size_t cols, const double* block, size_t stride) {
                           for (size_t i = 0; i < rows; ++i)
@@ -149,7 +149,7 @@ struct Fitted {
 };
 
 Fitted fit(const Matrix& x, reduce::PcaTask task, size_t block) {
-  Control control;
+  const Control control;
   task.rows = x.rows;
   task.cols = x.cols;
   const std::unique_ptr<reduce::PcaFit> pca = reduce::PcaFit::make(task);
@@ -157,7 +157,7 @@ Fitted fit(const Matrix& x, reduce::PcaTask task, size_t block) {
     for (; first < x.rows; first += block) {
       const size_t count = std::min(block, x.rows - first);
       pca->feed({x.is_double ? static_cast<const void*>(x.f64(first)) : x.f32(first), x.is_double, count, x.cols},
-                first, control);
+                first, control, [](size_t) {});
     }
     pca->end_pass(control);
   }

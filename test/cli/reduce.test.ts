@@ -21,6 +21,16 @@ test('--method umap writes what the library gives', async () => {
   expect((await readEmbeddings(join(folder, 'Y.npy'))).data).toEqual((await reduce(matrix, options)).matrix.data);
 });
 
+test('--neighbour-search nn-descent is printed with its recall', async () => {
+  const flags = ['--method', 'umap', '--neighbour-search', 'nn-descent', '--epochs', '5'];
+  expect(JSON.parse((await coregain([...common, ...flags], folder)).stdout)).toMatchObject({
+    neighbourSearch: 'nn-descent',
+    recall: 1,
+  });
+  const { stdout } = await coregain([...common.filter((flag) => flag !== '--json'), ...flags], folder);
+  expect(stdout).toMatch(/UMAP of 15 neighbours \(NN-descent, recall 1\.000\), 5 epochs/);
+});
+
 test('without --method it is PCA', async () => {
   const { stdout } = await coregain(common, folder);
   const result = JSON.parse(stdout);
@@ -33,6 +43,8 @@ test.each([
   [['--method', 'umap', '--whiten'], /`--whiten` is of pca/],
   [['--model', 'm.safetensors', '--dims', '3'], /`--dims` is of a fit/],
   [['--memory', 'much'], /500MB/],
+  [['--neighbour-search', 'exact'], /`--neighbour-search` is of umap/],
+  [['--method', 'umap', '--neighbour-search', 'annoy'], /Allowed choices are auto, exact, nn-descent/],
   [['--min-dist', '0.5'], /`--min-dist` is of umap/],
   [['--method', 'umap', '--min-dist', '2'], /number in 0\.\.1/],
   [['--method', 'tsne'], /Allowed choices are pca, umap/],

@@ -107,6 +107,17 @@ test('neighbours, minDist and epochs change the layout as they should', async ()
   expect(wide.matrix.data).not.toEqual(few.matrix.data);
 });
 
+test('NN-descent on request: the model says so, with its recall; the layout is the exact one, where nothing was missed', async () => {
+  const data = clusters(400, 6, 4);
+  const layOut = (neighbourSearch: umap.NeighbourSearch) => umap.fit(data, { dims: 2, epochs: 20, neighbourSearch });
+  const [exact, descent, auto] = await Promise.all([layOut('exact'), layOut('nn-descent'), layOut('auto')]);
+  expect(descent.model).toMatchObject({ neighbourSearch: 'nn-descent', recall: 1 });
+  expect(exact.model).toMatchObject({ neighbourSearch: 'exact', recall: 1 });
+  expect(auto.model.neighbourSearch).toBe('exact');
+  expect(descent.matrix.data).toEqual(exact.matrix.data);
+  await expect(layOut('annoy' as umap.NeighbourSearch)).rejects.toThrow(/neighbourSearch/);
+});
+
 test('one seed gives the same bits for every number of threads, another seed gives others', async () => {
   const data = clusters(150, 7, 3);
   const layout = async (seed: number, threads: number) =>
