@@ -91,21 +91,7 @@ export function addReduce(program: Command): void {
 
 async function reduceEmbeddings(flags: Flags, job: JobOptions): Promise<Outcome> {
   checkFlags(flags);
-  const {
-    out,
-    saveModel,
-    model: saved,
-    dims: wanted,
-    method = 'pca',
-    threads,
-    whiten,
-    memory,
-    neighbours,
-    minDist,
-    epochs,
-    seed,
-  } = flags;
-  const options = { threads, whiten, memory, neighbours, minDist, epochs, seed };
+  const { out, saveModel, model: saved, dims: wanted, method = 'pca', ...options } = flags;
   const embeddings = embeddingFile(flags);
   if (saved !== undefined) {
     const start = performance.now();
