@@ -9,6 +9,7 @@ constexpr size_t kLanes = COREGAIN_LANES;
 constexpr size_t kBlock = COREGAIN_BLOCK;
 constexpr size_t kVectors = 3;  // of a row that are summed together
 constexpr size_t kPanel = GemmKernel::kPanel;
+constexpr size_t kAhead = 8;  // elements of a panel between what is used and what is fetched
 
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
 typedef float Half __attribute__((vector_size(kLanes / 2 * sizeof(float)), aligned(4), may_alias));
@@ -22,6 +23,7 @@ void add(const float* a, size_t a_stride, const float* panel, size_t depth, doub
       Lanes sum[kBlock][kVectors] = {};
       for (size_t j = 0; j < depth; ++j, columns += kPanel) {
         Lanes b[kVectors];
+        for (size_t v = 0; v < kVectors; ++v) __builtin_prefetch(columns + kAhead * kPanel + v * kLanes);
         for (size_t v = 0; v < kVectors; ++v) b[v] = *reinterpret_cast<const Lanes*>(columns + v * kLanes);
         for (size_t i = 0; i < kBlock; ++i) {
           const float value = rows[i * a_stride + j];
