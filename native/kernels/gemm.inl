@@ -21,6 +21,8 @@ void add(const float* a, size_t a_stride, const float* panel, size_t depth, doub
       const float* const rows = a + row * a_stride;
       const float* columns = panel + from;
       Lanes sum[kBlock][kVectors] = {};
+      for (size_t i = 0; i < kBlock; ++i)
+        for (size_t t = 0; t < kVectors * kLanes; t += 8) __builtin_prefetch(c + (row + i) * c_stride + from + t, 1);
       for (size_t j = 0; j < depth; ++j, columns += kPanel) {
         Lanes b[kVectors];
         for (size_t v = 0; v < kVectors; ++v) __builtin_prefetch(columns + kAhead * kPanel + v * kLanes);

@@ -13,6 +13,7 @@ constexpr size_t kDepth = GemmKernel::kDepth;
 constexpr size_t kSums = size_t{1} << 16;  // float64 sums of a thread: 512 KB, a part of the second cache
 constexpr size_t kMostRows = 128;
 constexpr size_t kMostPanels = 4;
+constexpr size_t kLine = 64;   // bytes of a line of a cache
 constexpr size_t kApart = 16;  // rows of a power of two floats would fall on the same lines of the first cache
 
 size_t whole(size_t count, size_t block) {
@@ -36,6 +37,12 @@ void Part::read(const GemmKernel& kernel, size_t row, size_t from, size_t count,
     kernel.less_floats(values, by, count, out);
   else
     std::memcpy(out, values, count * sizeof(float));
+}
+
+void Part::fetch(size_t row, size_t from, size_t count) const {
+  const size_t size = x.is_double ? sizeof(double) : sizeof(float);
+  const char* const start = static_cast<const char*>(x.data) + (row * x.cols + first + from) * size;
+  for (size_t at = 0; at < count * size; at += kLine) __builtin_prefetch(start + at, 0, 2);
 }
 
 Panels::Panels(size_t count, size_t depth) : count_(count), depth_(depth) {
@@ -82,7 +89,11 @@ void project(const Part& part, const Panels& vectors, size_t diagonal, const Wor
     c.assign(together * stride, 0);
     for (size_t from = 0; from < d; from += kDepth) {
       const size_t depth = std::min(kDepth, d - from);
-      for (size_t i = begin; i < end; ++i) part.read(workers.kernel, i, from, depth, &a[(i - begin) * kStride]);
+      const size_t next = std::min(kDepth, d - from - depth);
+      for (size_t i = begin; i < end; ++i) {
+        part.read(workers.kernel, i, from, depth, &a[(i - begin) * kStride]);
+        part.fetch(i, from + depth, next);
+      }
       for (size_t p = 0; p < panels; ++p) {
         const float* const panel = vectors.at(p, from);
         for (size_t i = 0; i < count; i += kRows)
@@ -112,6 +123,7 @@ void combine(const Coefficients& left, const Part& part, bool lower, const Worke
       const size_t depth = std::min(kDepth, n - from);
       for (size_t j = 0; j < depth; ++j) {
         part.read(workers.kernel, from + j, begin, end - begin, row);
+        if (from + j + kDepth < n) part.fetch(from + j + kDepth, begin, end - begin);
         for (size_t p = 0; p < panels; ++p)
           std::memcpy(&b[(p * kDepth + j) * kPanel], row + p * kPanel, sizeof(float) * kPanel);
       }

@@ -12,7 +12,7 @@ namespace coregain::reduce {
 namespace {
 
 constexpr size_t kRows = 8 * GemmKernel::kDepth;  // rows between two products with them: they should stay in a cache
-constexpr double kTolerance = 5e-4;               // of the captured variance that one more pass would add
+constexpr double kTolerance = 1e-3;               // of the captured variance that one more pass would add
 constexpr size_t kMostFactor = 4;                 // dimensions of the space, in units of the wanted ones
 constexpr double kNothing = 1e-5;                 // of a direction, after the others were taken out: rounding
 constexpr int kRounds = 4;                        // of orthonormalisation, at most
@@ -259,8 +259,8 @@ class KrylovFit : public PcaFit {
     return sum;
   }
 
-  // Whether the space holds enough of the variance once the next block is in it: what blocks add shrinks about as a
-  // geometric series, so the next two gains follow from the last two.
+  // Whether the space holds enough of the variance once the next block is in it: what blocks add shrinks from one to
+  // the next by a ratio that falls itself, so what later ones would add follows from the last few.
   bool enough(const Control& control) {
     if (used_ + block_ >= most_) return true;
     if (used_ < task.dims) return false;
@@ -271,9 +271,14 @@ class KrylovFit : public PcaFit {
     captured_.push_back(sum);
     const size_t s = captured_.size();
     if (s < 3) return false;
-    const double gain = captured_[s - 1] - captured_[s - 2], earlier = captured_[s - 2] - captured_[s - 3];
-    const double ratio = earlier > 0 ? std::min(gain / earlier, 0.99) : 0;
-    return gain * ratio * ratio / (1 - ratio) <= kTolerance * sum;
+    const auto gain = [&](size_t i) { return captured_[i] - captured_[i - 1]; };
+    const auto shrinks = [&](size_t i) { return gain(i - 1) > 0 ? std::min(gain(i) / gain(i - 1), 0.99) : 0; };
+    double ratio = shrinks(s - 1);
+    // and it falls, if it fell
+    const double faster = s > 3 && shrinks(s - 2) > 0 ? std::min(ratio / shrinks(s - 2), 1.0) : 1;
+    double next = gain(s - 1);
+    for (int block = 0; block < 2; ++block) next *= ratio *= faster;
+    return next / (1 - ratio) <= kTolerance * sum;
   }
 
   Buffer<double> projected() {
