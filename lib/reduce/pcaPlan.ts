@@ -120,18 +120,20 @@ function gram(shape: PcaShape) {
 function krylov(shape: PcaShape) {
   const { rows, cols, dims } = shape;
   const space = Math.min(MOST_FACTOR * dims + PANEL, rows - 1, cols);
-  // A pass over a disk is dear: fewer and wider ones.
-  const wide = (share: number) => PANEL * Math.ceil((dims * share) / PANEL);
-  const block = (whole: boolean) => Math.min(wide(whole ? 1 / 4 : 1 / 2), space);
-  const needed = (whole: boolean) =>
-    4 * space * cols + 16 * block(whole) * cols + 4 * dims * cols + 16 * space * space + 8 * block(whole) * rows;
+  const planOf = (share: number) => {
+    const blockColumns = Math.min(PANEL * Math.ceil((dims * share) / PANEL), space);
+    const matrices = 4 * space * cols + 16 * blockColumns * cols + 4 * dims * cols;
+    return { ...finish(shape, 'krylov', matrices + 16 * space * space + 8 * blockColumns * rows), blockColumns };
+  };
+  const narrow = planOf(1 / 4);
+  // A pass over a disk is dear: fewer and wider ones, where there is room.
+  const wide = planOf(1 / 2);
+  const plan = narrow.whole || wide.bytes > shape.memory ? narrow : wide;
   const kept = 4 * space * rows;
-  const first = finish(shape, 'krylov', needed(true));
-  const plan = first.whole ? first : finish(shape, 'krylov', needed(false));
   const scores = plan.bytes + kept <= shape.memory;
   const work = 4 * rows * cols * USUAL_FACTOR * dims + EIGEN * Math.min(USUAL_FACTOR * dims, space) ** 3;
   return {
-    plan: { ...plan, blockColumns: block(plan.whole), scores, bytes: plan.bytes + (scores ? kept : 0) },
+    plan: { ...plan, scores, bytes: plan.bytes + (scores ? kept : 0) },
     work,
   };
 }
