@@ -35,6 +35,7 @@ const PLACES = [
 const BASE = new Set([
   'check.ts',
   'configFile.ts',
+  'device.ts',
   'errors.ts',
   'files.ts',
   'idList.ts',

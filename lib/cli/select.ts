@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Dataset } from '../data/dataset.js';
 import { openDataset } from '../data/open.js';
+import type { EngineDevice } from '../device.js';
 import { ConfigError, DataError } from '../errors.js';
 import { readEmbeddings } from '../formats/open.js';
 import { readLabels } from '../idList.js';
@@ -13,7 +14,7 @@ import { readSamples, rowsOfIds, type SelectedSample } from '../select/samples.j
 import { selectFrom } from '../select/select.js';
 import { addCommand, type Outcome } from './command.js';
 import { idsOf } from './configFlags.js';
-import { type SelectFlags, selectOptions, threadsOption } from './options.js';
+import { engineDevice, type SelectFlags, selectOptions, threadsOption } from './options.js';
 import { binCounts, describeFiles, describeSelection } from './summary.js';
 
 interface Flags extends SelectFlags {
@@ -22,6 +23,7 @@ interface Flags extends SelectFlags {
   samples?: string;
   groups?: string;
   data?: string;
+  device?: EngineDevice;
   threads?: number;
   force?: true;
   report: boolean;
@@ -47,13 +49,17 @@ export function addSelect(program: Command): void {
     .option('--samples <file>', 'samples.jsonl of `embed`: ids and paths of the rows (default: row numbers)')
     .option('--groups <file>', 'of the strategy round-robin: the group (clip, class, ...) of each row, one a line')
     .option('--data <path>', 'with --samples: the data set, for the pictures of the report');
-  selectOptions(command);
+  selectOptions(command).option(
+    '--device <name>',
+    'where the bins are found: auto, cpu, cuda or cuda:N; all give the same bins (default: auto)',
+    engineDevice,
+  );
   threadsOption(command).option('--no-report', 'write no report.html and no coreset.png');
 }
 
 async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { embeddings, out, bins = 10, budget = 0.2, gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
-  const { engine = 'auto', strategy = 'bins', clusters } = flags;
+  const { engine = 'auto', device = 'auto', strategy = 'bins', clusters } = flags;
   const ids = { include: await given(flags.include), exclude: await given(flags.exclude) };
   const path = (file: string | undefined) => file && resolve(file);
   const config = {
@@ -63,7 +69,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
     strategy,
     clusters,
     groups: path(flags.groups),
-    ...(strategy === 'bins' && { bins, gain, remainder, engine }),
+    ...(strategy === 'bins' && { bins, gain, remainder, engine, device }),
     ...{ budget, seed, ...ids },
     threads: flags.threads ?? 0,
   };
@@ -74,7 +80,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { rows } = matrix;
   const samples = flags.samples === undefined ? undefined : await readSamples(flags.samples, rows, job.signal);
   const options = {
-    ...{ strategy, clusters, bins, budget, gain, seed, remainder, engine, threads: config.threads },
+    ...{ strategy, clusters, bins, budget, gain, seed, remainder, engine, device, threads: config.threads },
     groups: flags.groups === undefined ? undefined : await readLabels(flags.groups, rows),
     include: rowsOfIds(ids.include, samples, rows, 'include'),
     exclude: rowsOfIds(ids.exclude, samples, rows, 'exclude'),

@@ -46,6 +46,8 @@ Partition run(const Problem& problem, const Points& points, ThreadPool& pool, Co
 }  // namespace
 
 Partition greedy_bins(const Problem& problem, Control& control) {
+  if (problem.device >= 0 && !problem.fallback)
+    throw Error("ERR_DEVICE", "The CUDA library of this build has no engine for bins. Use the device \"cpu\".");
   if (problem.bins < 1 || problem.bins > problem.x.rows || problem.x.cols < 1)
     throw Error("ERR_BINS", "Cannot make " + std::to_string(problem.bins) + " bins of " +
                                 std::to_string(problem.x.rows) + " rows with " + std::to_string(problem.x.cols) +
@@ -55,6 +57,7 @@ Partition greedy_bins(const Problem& problem, Control& control) {
   ThreadPool pool(problem.threads);
   const Points points(problem, pool, control);
   Partition out = run(problem, points, pool, control);
+  out.device = "cpu";
   if (problem.engine != Engine::kAuto) out.why = "asked for";
   out.threads = pool.size();
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -29,7 +29,9 @@ struct Problem {
   unsigned threads = 0;  // 0 = all hardware threads
   std::string simd;      // "" = the best level of this machine
   Engine engine = Engine::kAuto;
-  size_t memory = 0;  // bytes that inner products of pairs may take; 0 = a quarter of the machine's memory
+  int device = -1;        // of core/cuda_library.h; -1 = the processor
+  bool fallback = false;  // the processor takes over what the device cannot do
+  size_t memory = 0;      // bytes that inner products of pairs may take; 0 = a quarter of the machine's memory
 };
 
 // Points that bin number `bin` takes.
@@ -44,6 +46,7 @@ struct Partition {
   std::vector<double> gains;   // gain of order[i] when it was chosen
   // What ran, why, and what it took.
   std::string engine, why;
+  std::string device;  // "cpu", or "cuda:N" and its name
   std::string simd;
   unsigned threads = 0;
   double seconds = 0;
