@@ -31,7 +31,9 @@ struct Problem {
   Engine engine = Engine::kAuto;
   int device = -1;        // of core/cuda_library.h; -1 = the processor
   bool fallback = false;  // the processor takes over what the device cannot do
-  size_t memory = 0;      // bytes that inner products of pairs may take; 0 = a quarter of the machine's memory
+  // Bytes that inner products of pairs may take, or all that the engine takes on a device; 0 = a quarter of the
+  // machine's memory, or all that is free on the device.
+  size_t memory = 0;
 };
 
 // Points that bin number `bin` takes.
