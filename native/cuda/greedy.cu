@@ -24,7 +24,7 @@ namespace {
 
 constexpr int32_t kSamples = 4096;      // keys that a threshold is found from
 constexpr int kMostFailures = 8;        // refreshes in a row that let no step pass
-constexpr int32_t kFewSteps = 16;       // a window that lets fewer pass was too small
+constexpr int32_t kFewSteps = 64;       // a window that lets fewer pass was too small
 constexpr unsigned kWindowBlocks = 16;  // of the steps of a look-ahead window: few enough to exchange records quickly
 constexpr int32_t kRowsOfBlock = 64;    // fewer are not worth a block
 
@@ -340,7 +340,8 @@ class Greedy {
       target_ = target_ * 1.5 + 8;
     else
       target_ = std::max(target_ / 1.1, static_cast<double>(std::min(usual_window_, plan_.window)));
-    target_ = std::min(target_, 0.75 * static_cast<double>(plan_.window));
+    const auto capacity = static_cast<double>(plan_.window);
+    target_ = std::min(target_, chains() <= capacity ? capacity : 0.75 * capacity);
   }
 
   // ---- steps
@@ -355,7 +356,7 @@ class Greedy {
     *outcome_.data() = {Why::kStopped, 0, 0, 0, 0};
     stream_.clear(rounds_.data(), rounds_.size());
     stream_.clear(listed_.data(), 1);
-    start(Grid{blocks, Steps::kThreads, Steps::shared(size, blocks, cols()), true},
+    start(Grid{blocks, Steps::kThreads, Steps::shared(size, blocks), true},
           Steps{.points = points_,
                 .state = state(),
                 .row_of = row_of_.data(),

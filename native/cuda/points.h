@@ -121,11 +121,6 @@ struct BeginBin {
   }
 };
 
-COREGAIN_DEVICE void move(const Points& p, const State& state, size_t row, size_t j) {
-  state.w[j] += 2 * (on_grid(p.z(row, j), p.unit) - on_grid(p.origin[j], p.unit));
-  state.w64[j] = off_grid(state.w[j], p.unit, p.scale);
-}
-
 // The host has decided a step: w += 2 y, and the next row of the chain takes the place of this one.
 struct Take {
   static constexpr unsigned kThreads = 256;
@@ -136,8 +131,11 @@ struct Take {
 
   COREGAIN_DEVICE void operator()(Block& block) const {
     block.each([&](unsigned thread) {
-      for (size_t j = block.index * block.threads + thread; j < points.d; j += block.count * block.threads)
-        move(points, state, static_cast<size_t>(row), j);
+      for (size_t j = block.index * block.threads + thread; j < points.d; j += block.count * block.threads) {
+        state.w[j] +=
+            2 * (on_grid(points.z(static_cast<size_t>(row), j), points.unit) - on_grid(points.origin[j], points.unit));
+        state.w64[j] = off_grid(state.w[j], points.unit, points.scale);
+      }
       if (block.index == 0 && thread == 0) row_of[chain] = points.next_equal[row];
     });
   }

@@ -27,17 +27,16 @@ struct Best {
   double low;           // best lower bound
   double high, second;  // best and second-best upper bound
   double moved;         // sum of (w - w at the base)^2 over the block's columns
+  double outside;       // best upper bound of the points that the window leaves out
   int32_t at, row;      // of `high`: in the window, in the matrix; the lowest such row on ties; at = -1 for none
-  float residual, magnitude, radius;  // of that row
-  int32_t count;                      // rows that float64 looked at
+  int32_t count;        // rows that float64 looked at
   int32_t stop;
-  int32_t unused;
 };
 
 constexpr double kNowhere = -1.7976931348623157e308;
 
 COREGAIN_DEVICE Best nothing() {
-  return {kNowhere, kNowhere, kNowhere, 0, -1, 0x7fffffff, 0, 0, 0, 0, 0, 0};
+  return {kNowhere, kNowhere, kNowhere, 0, kNowhere, -1, 0x7fffffff, 0, 0};
 }
 COREGAIN_DEVICE Best join(const Best& a, const Best& b) {
   const bool first = a.high > b.high || (a.high == b.high && a.row <= b.row);
@@ -46,6 +45,7 @@ COREGAIN_DEVICE Best join(const Best& a, const Best& b) {
   out.low = fmax(a.low, b.low);
   out.second = fmax(out.second, other.high);
   out.moved = a.moved + b.moved;
+  out.outside = fmax(a.outside, b.outside);
   out.count = a.count + b.count;
   out.stop = a.stop | b.stop;
   return out;
@@ -75,6 +75,8 @@ struct Outcome {
 
 struct Steps {
   static constexpr unsigned kThreads = 256;
+  static constexpr int32_t kRecent = 32;  // steps between two looks at the host
+  static constexpr int32_t kAhead = 8;    // loads that a thread has under way
 
   Points points;
   State state;
@@ -105,12 +107,11 @@ struct Steps {
     return (each + 31) / 32 * 32;
   }
   // Shared memory of a block.
-  static size_t shared(int32_t size, unsigned blocks, size_t d) {
+  static size_t shared(int32_t size, unsigned blocks) {
     const auto each = static_cast<size_t>(slice(size, blocks));
-    static_cast<void>(d);
-    return 4 * Block::shared_bytes<double>(each) + 4 * Block::shared_bytes<float>(each) +
+    return 5 * Block::shared_bytes<double>(each) + 3 * Block::shared_bytes<float>(each) +
            2 * Block::shared_bytes<int32_t>(each) + Block::shared_bytes<Best>(blocks) +
-           Block::shared_bytes<Best>(kThreads / kWarp) + Block::shared_bytes<Bucket>(kBuckets) +
+           Block::shared_bytes<Best>(kThreads / kWarp) + Block::shared_bytes<int32_t>(kRecent) +
            Block::shared_bytes<int32_t>(4);
   }
 
@@ -125,7 +126,7 @@ struct Steps {
     auto* const base_error = block.shared<double>(room);
     auto* const low64 = block.shared<double>(room);  // of the rows that float64 looks at
     auto* const high64 = block.shared<double>(room);
-    auto* const q = block.shared<float>(room);  // >= |q|
+    auto* const q = block.shared<double>(room);
     auto* const residual = block.shared<float>(room);
     auto* const magnitude = block.shared<float>(room);
     auto* const radius = block.shared<float>(room);
@@ -133,9 +134,10 @@ struct Steps {
     auto* const found = block.shared<int32_t>(room);
     auto* const all = block.shared<Best>(block.count);
     auto* const warp_room = block.shared<Best>(kThreads / kWarp);
-    auto* const bucket = block.shared<Bucket>(kBuckets);
+    auto* const recent = block.shared<int32_t>(kRecent);
     auto* const counter = block.shared<int32_t>(4);
     PerThread<Best> best(block);
+    PerThread<double> drift(block);  // squares of w - w at the base, of this thread's columns
 
     // ---- the base: every score from float64
 
@@ -144,13 +146,13 @@ struct Steps {
         const int32_t chain = window == nullptr ? begin + i : window[begin + i];
         const RowForm& of = form[begin + i];
         row[i] = row_of[chain];
-        q[i] = row[i] < 0 ? 0 : float_above(fabs(points.q[row[i]]));
+        q[i] = row[i] < 0 ? 0 : points.q[row[i]];
         residual[i] = of.residual;
         magnitude[i] = of.magnitude;
         radius[i] = of.radius;
       }
       for (size_t j = column + thread; j < last; j += block.threads) base_w[j] = state.w64[j];
-      if (outside != nullptr && thread < kBuckets) bucket[thread] = outside[thread];
+      drift[thread] = 0;
       best[thread] = nothing();
       for (size_t j = thread; j < d; j += block.threads) best[thread].moved += state.w64[j] * state.w64[j];
     });
@@ -185,7 +187,7 @@ struct Steps {
       const auto error = [&](int32_t i) {
         return (base_error[i] + static_cast<double>(residual[i]) * 2 * moved +
                 static_cast<double>(magnitude[i]) * loose +
-                roundoff * (members * static_cast<double>(q[i]) + 2 * static_cast<double>(radius[i]) * w_most) +
+                roundoff * (members * fabs(q[i]) + 2 * static_cast<double>(radius[i]) * w_most) +
                 (1 + step) * 0x1p-120) *
                kUp;
       };
@@ -194,14 +196,12 @@ struct Steps {
         for (auto i = static_cast<int32_t>(thread); i < mine; i += static_cast<int32_t>(block.threads)) {
           if (row[i] < 0) continue;
           const double e = error(i);
-          b = join(b, {score[i] - e, score[i] + e, kNowhere, 0, begin + i, row[i], residual[i], magnitude[i], radius[i],
-                       0, 0, 0});
+          b = join(b, {score[i] - e, score[i] + e, kNowhere, 0, kNowhere, begin + i, row[i], 0, 0});
         }
-        for (size_t j = column + thread; j < last; j += block.threads) {
-          const double difference = state.w64[j] - base_w[j];
-          b.moved += difference * difference;
-        }
-        if (block.index == 0 && thread == 0 && step % 32 == 0) b.stop = load_host(stop);
+        b.moved = drift[thread];
+        if (block.index == 0 && outside != nullptr && thread < kBuckets)
+          b.outside = bound_outside(outside[thread], now - a, moved);
+        if (block.index == 0 && thread == 0 && step % kRecent == 0) b.stop = load_host(stop);
         best[thread] = b;
       });
       Best top = share(block, block.reduce(best, warp_room, join), ++round, all, best, warp_room);
@@ -210,7 +210,7 @@ struct Steps {
         why = Why::kStopped;
         break;
       }
-      if (top.at < 0 || reaches(bucket, now - a, moved_known, top.low)) {
+      if (top.at < 0 || top.outside >= top.low) {
         why = Why::kRefresh;
         break;
       }
@@ -246,8 +246,7 @@ struct Steps {
           Best b = nothing();
           for (auto c = static_cast<int32_t>(thread); c < count; c += static_cast<int32_t>(block.threads)) {
             const int32_t i = found[c];
-            b = join(b, {low64[c], high64[c], kNowhere, 0, begin + i, row[i], residual[i], magnitude[i], radius[i], 1,
-                         0, 0});
+            b = join(b, {low64[c], high64[c], kNowhere, 0, kNowhere, begin + i, row[i], 1, 0});
           }
           best[thread] = b;
         });
@@ -269,27 +268,42 @@ struct Steps {
 
       const auto chosen = static_cast<size_t>(top.row);
       const float* const products = gram + static_cast<size_t>(top.at) * pitch;
+      const RowForm of_chosen = form[top.at];
       block.each([&](unsigned thread) {
-        for (auto i = static_cast<int32_t>(thread); i < mine; i += static_cast<int32_t>(block.threads)) {
-          if (row[i] < 0) continue;
-          score[i] += 2 * points.q[row[i]] - 4 * static_cast<double>(products[begin + i]);
-          if (begin + i != top.at) continue;
-          row[i] = points.next_equal[chosen];
-          row_of[window == nullptr ? top.at : window[top.at]] = row[i];
+        // every load before the first use: they are what a step waits for
+        const size_t j = column + thread;
+        const Column own = j < last ? load(chosen, j) : Column();
+        for (auto from = static_cast<int32_t>(thread); from < mine; from += kAhead * static_cast<int32_t>(kThreads)) {
+          float product[kAhead];
+          COREGAIN_UNROLL
+          for (int32_t k = 0; k < kAhead; ++k) {
+            const int32_t i = from + k * static_cast<int32_t>(kThreads);
+            product[k] = i < mine ? products[begin + i] : 0;
+          }
+          COREGAIN_UNROLL
+          for (int32_t k = 0; k < kAhead; ++k) {
+            const int32_t i = from + k * static_cast<int32_t>(kThreads);
+            if (i >= mine || row[i] < 0) continue;
+            score[i] += 2 * q[i] - 4 * static_cast<double>(product[k]);
+            if (begin + i != top.at) continue;
+            row[i] = points.next_equal[chosen];
+            row_of[window == nullptr ? top.at : window[top.at]] = row[i];
+          }
         }
-        for (size_t j = column + thread; j < last; j += block.threads) move(points, state, chosen, j);
-        if (block.index == 0 && thread == 0) {
-          order[step] = top.row;
-          store_release_host(done, step + 1);
-        }
+        drift[thread] = j < last ? store(own, j) : 0;
+        for (size_t more = j + kThreads; more < last; more += kThreads)
+          drift[thread] += store(load(chosen, more), more);
+        if (block.index == 0 && thread == 0) recent[step % kRecent] = top.row;
       });
       now += 2;
       ++step;
-      moved = moved_known + 2 * static_cast<double>(top.radius) * kUp;
-      loose += 4 * (static_cast<double>(top.residual) + 0x1p-22 * static_cast<double>(top.magnitude)) * kUp;
+      moved = moved_known + 2 * static_cast<double>(of_chosen.radius) * kUp;
+      loose += 4 * (static_cast<double>(of_chosen.residual) + 0x1p-22 * static_cast<double>(of_chosen.magnitude)) * kUp;
       if (step == steps) break;
+      if (step % kRecent == 0) publish(block, recent, step - kRecent, step);
     }
 
+    publish(block, recent, (step > 0 ? step - 1 : 0) / kRecent * kRecent, step);
     block.each([&](unsigned thread) {
       if (block.index == 0 && thread == 0) *outcome = {why, step, looked, float64_steps, moved};
     });
@@ -311,19 +325,46 @@ struct Steps {
     return block.reduce(best, warp_room, join);
   }
 
-  // Whether a point outside the window may have a score of `low` by now: Outsiders::bound.
-  COREGAIN_DEVICE bool reaches(const Bucket* bucket, double da, double dw, double low) const {
-    if (outside == nullptr) return false;
-    bool reached = false;
-    for (int b = 0; b < kBuckets; ++b) {
-      const Bucket& of = bucket[b];
-      if (of.high == kNowhere) continue;
-      const double w_most = w_outside + dw;
-      const double bound =
-          of.high + da * of.q + 2 * of.radius * dw * kUp + points.drift_roundoff(members, of.q_abs, of.radius, w_most);
-      reached = reached || bound >= low;
-    }
-    return reached;
+  // Rows go to the host in whole lines, once in kRecent steps: the fence that makes them visible there waits for the
+  // bus.
+  COREGAIN_DEVICE void publish(const Block& block, const int32_t* recent, int32_t from, int32_t to) const {
+    if (block.index != 0) return;
+    block.each([&](unsigned thread) {
+      for (int32_t i = from + static_cast<int32_t>(thread); i < to; i += static_cast<int32_t>(kThreads))
+        order[i] = recent[i % kRecent];
+    });
+    block.each([&](unsigned thread) {
+      if (thread == 0) store_release_host(done, to);
+    });
+  }
+
+  // A column of w, before the choice.
+  struct Column {
+    double z = 0, origin = 0, base = 0;
+    Grid128 w = 0;
+  };
+  COREGAIN_DEVICE Column load(size_t row, size_t j) const {
+    Column out;
+    out.z = points.z(row, j);
+    out.origin = points.origin[j];
+    out.base = base_w[j];
+    out.w = state.w[j];
+    return out;
+  }
+  // w += 2 y; returns the square of how far it is from the base.
+  COREGAIN_DEVICE double store(const Column& of, size_t j) const {
+    const Grid128 w = of.w + 2 * (on_grid(of.z, points.unit) - on_grid(of.origin, points.unit));
+    const double w64 = off_grid(w, points.unit, points.scale);
+    state.w[j] = w;
+    state.w64[j] = w64;
+    return (w64 - of.base) * (w64 - of.base);
+  }
+
+  // What a point of a bucket may have by now: Outsiders::bound.
+  COREGAIN_DEVICE double bound_outside(const Bucket& of, double da, double dw) const {
+    if (of.high == kNowhere) return kNowhere;
+    return of.high + da * of.q + 2 * of.radius * dw * kUp +
+           points.drift_roundoff(members, of.q_abs, of.radius, w_outside + dw);
   }
 };
 

@@ -58,7 +58,7 @@ TEST("the order is the oracle's in both modes, for all kinds of data, gains and 
   for (const std::string& kind : kKinds) {
     for (const bool is_double : {false, true}) {
       for (const size_t d : {size_t{1}, size_t{5}, size_t{70}}) {
-        const size_t n = d == 70 ? 31 : 61;
+        const size_t n = d == 5 ? 61 : 31;
         Data data(make(kind, n, d, random), n, d, is_double);
         Problem& p = data.problem;
         p.threads = 1;
@@ -78,7 +78,7 @@ TEST("the order is the oracle's in both modes, for all kinds of data, gains and 
           p.engine = Engine::kGram;
           expect_same(run(p), want, "gram: " + what);
           p.engine = Engine::kLazy;
-          for (const int32_t window : {0, 4}) expect_same(run(p, window), want, "look-ahead: " + what);
+          expect_same(run(p, 4), want, "look-ahead: " + what);
         }
       }
     }
@@ -103,11 +103,10 @@ TEST("hundreds of points in a window of few: many refreshes, far fewer launches 
         const Partition got = run(p, 64);
         expect_same(got, want, kind + (engine == Engine::kGram ? " gram" : " look-ahead"));
         const size_t launches = emulated().launches - before;
-        std::printf("    %s %s: %s, %llu float64 steps, %llu exact\n", kind.c_str(),
-                    gain == Gain::kCosine ? "cosine" : "squared distance", got.why.c_str(),
-                    static_cast<unsigned long long>(got.float64_decisions),
-                    static_cast<unsigned long long>(got.exact_decisions));
-        if (engine == Engine::kGram && got.exact_decisions == 0) EXPECT(launches < 40);
+        if (engine == Engine::kGram)
+          EXPECT(launches < 40);
+        else
+          EXPECT(launches < n);
       }
     }
   }
