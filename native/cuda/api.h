@@ -10,7 +10,7 @@
 
 namespace coregain {
 
-constexpr uint32_t kCudaVersion = 1;
+constexpr uint32_t kCudaVersion = 2;
 
 enum class CudaCode : int32_t {
   kOk = 0,
@@ -82,6 +82,28 @@ struct CudaGreedyReport {
   uint64_t exact_steps;
 };
 
+// ---- pairwise kernels (pairwise/points.h)
+
+enum class CudaPrecision : int32_t { kFp32, kTf32, kBf16, kInt8 };
+
+// Rounded rows. All arrays are copied to the device when they are opened.
+struct CudaPointsProblem {
+  int32_t device;
+  CudaPrecision precision;
+  int64_t rows, stride;   // stride: bytes from row to row, a multiple of 64
+  const void* forms;      // [rows, stride], zeros behind the last element
+  const double* squares;  // [rows]: |y|^2
+  const double* scales;   // [rows] where the rows are int8, else null
+};
+
+// C = A B^T of float32, sums of 128 products, then float64: [m, n] = [m, k] [n, k]^T; k a multiple of 16.
+struct CudaProduct {
+  int32_t device;
+  int64_t m, n, k;
+  const float *a, *b;
+  double* c;
+};
+
 struct CudaTable {
   // Must stay first, whatever else changes.
   uint32_t version;  // kCudaVersion
@@ -97,6 +119,26 @@ struct CudaTable {
                          CudaFailure* failure);
   void (*greedy_report)(const void* engine, CudaGreedyReport* report);
   void (*greedy_close)(void* engine);
+
+  // A `list` of null is all rows. `cancel` is polled: not 0 ends a call with kCancelled.
+  CudaCode (*points_open)(const CudaPointsProblem* problem, void** points, CudaFailure* failure);
+  void (*points_close)(void* points);
+  // out[q * row_count + r] = |y_q - y_r|^2
+  CudaCode (*points_distances)(void* points, const int32_t* queries, int64_t query_count, const int32_t* rows,
+                               int64_t row_count, float* out, const int32_t* cancel, CudaFailure* failure);
+  // The `keep` <= 1024 least of those distances of queries first .., ascending, of equal ones the lower row first.
+  CudaCode (*points_best)(void* queries, void* rows, int64_t first, int32_t count, int32_t keep, int32_t* out_rows,
+                          float* out_squares, const int32_t* cancel, CudaFailure* failure);
+  // out[i] = sum_t scales[t] y_i.terms[t], terms [count <= 64, stride] in the points' precision
+  CudaCode (*points_products)(void* points, const void* terms, const double* scales, int32_t count, double* out,
+                              CudaFailure* failure);
+  // out[c] = sum_v max(0, 1/2 + y_v.y_c / 2 - reached[v])
+  CudaCode (*points_coverage)(void* points, const int32_t* candidates, int64_t count, const float* reached, double* out,
+                              const int32_t* cancel, CudaFailure* failure);
+  // nearest[i] = min(nearest[i], |y_i - y_c|^2 over the centres)
+  CudaCode (*points_centres)(void* points, const int32_t* centres, int64_t count, float* nearest, const int32_t* cancel,
+                             CudaFailure* failure);
+  CudaCode (*product)(const CudaProduct* problem, CudaFailure* failure);
 };
 
 }  // namespace coregain

@@ -3,6 +3,7 @@
 
 #include "cuda/api.h"
 #include "cuda/greedy.h"
+#include "cuda/pairwise.h"
 #include "cuda/runtime.h"
 
 namespace coregain {
@@ -40,6 +41,14 @@ constexpr CudaTable kTable = {
     .greedy_bin = cuda::greedy_bin,
     .greedy_report = cuda::greedy_report,
     .greedy_close = cuda::greedy_close,
+    .points_open = cuda::points_open,
+    .points_close = cuda::points_close,
+    .points_distances = cuda::points_distances,
+    .points_best = cuda::points_best,
+    .points_products = cuda::points_products,
+    .points_coverage = cuda::points_coverage,
+    .points_centres = cuda::points_centres,
+    .product = cuda::product,
 };
 
 }  // namespace
