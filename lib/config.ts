@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { atLeast, type ConfigSource, checkAgainst, choice, group, type Problem, path } from './configFile.js';
+import { type EngineDevice, isEngineDevice } from './device.js';
 import { AGGREGATIONS } from './embed/aggregate.js';
 import type { PresetName } from './models/presets.js';
 import { presets } from './models/presets.js';
@@ -119,6 +120,7 @@ const schema = z.strictObject(
           seed: atLeast(0).default(0),
           remainder: choice(REMAINDERS).default('spread'),
           engine: choice(ENGINES).default('auto'),
+          device: z.custom<EngineDevice>(isEngineDevice, 'auto, cpu, cuda or cuda:N').default('auto'),
           include: ids.optional(),
           exclude: ids.optional(),
         },

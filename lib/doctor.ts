@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { native } from './native.js';
+import { type CudaDevice, native } from './native.js';
 import { addInput, addOutput, createGraph } from './onnx/graph.js';
 import { createModelFolder } from './onnx/modelFolder.js';
 import { openSession } from './onnx/session.js';
@@ -34,6 +34,8 @@ export interface DoctorReport {
   readonly providers: { readonly cpu: Finding<object>; readonly cuda: Finding<object> };
   /** The NVIDIA driver and the devices that it shows to this process. */
   readonly cuda: Finding<{ readonly driver: string; readonly devices: readonly { name: string; memory: string }[] }>;
+  /** The addon's own CUDA library: where it is, and the devices that it can work on. */
+  readonly engines: Finding<{ readonly path: string; readonly devices: readonly CudaDevice[] }>;
 }
 
 const require = createRequire(import.meta.url);
@@ -47,6 +49,7 @@ export async function doctor(): Promise<DoctorReport> {
     finding(() => runOn('cuda')),
   ]);
   const addon = await finding(findAddon);
+  const engines = await finding(findEngines);
   return {
     healthy: addon.works && images.works && onCpu.works,
     versions: {
@@ -65,6 +68,7 @@ export async function doctor(): Promise<DoctorReport> {
     images,
     providers: { cpu: onCpu, cuda: onCuda },
     cuda,
+    engines,
   };
 }
 
@@ -80,6 +84,12 @@ async function findAddon() {
   const { simd, available } = native().cpu();
   const { path } = require('node-gyp-build') as { path(folder: string): string };
   return { path: path(fileURLToPath(new URL('..', import.meta.url))), simd, available };
+}
+
+async function findEngines() {
+  const { available, reason, path, devices } = native().cuda();
+  if (!available) throw new Error(reason);
+  return { path, devices };
 }
 
 async function findImages() {

@@ -12,6 +12,27 @@ export interface CpuReport {
   threads: number;
 }
 
+/** A device of `CudaReport`. */
+export interface CudaDevice {
+  name: string;
+  memoryBytes: number;
+  l2Bytes: number;
+  /** Compute capability: `9.0` for an H100 or H200. */
+  capability: string;
+  multiprocessors: number;
+}
+
+/** What the addon's CUDA library finds; it is opened once, when first asked for. */
+export interface CudaReport {
+  available: boolean;
+  /** Why it is not available, a clause; empty where it is. */
+  reason: string;
+  /** Of the library that was looked for. */
+  path: string;
+  /** At least one where it is available. */
+  devices: CudaDevice[];
+}
+
 /** Arguments of `greedyBins`, already validated. See native/node/. */
 export interface GreedyJob {
   /** Row-major [rows, cols]; must be on a SharedArrayBuffer, so that no transfer can free it while the job runs. */
@@ -22,6 +43,10 @@ export interface GreedyJob {
   gain: 'sqeuclidean' | 'cosine';
   remainder: 'spread' | 'drop';
   engine: 'auto' | 'lazy' | 'gram' | 'sweep';
+  /** A CUDA device; -1 = the processor. */
+  device: number;
+  /** Whether the processor may take over where the device cannot: no memory for it, numbers too far apart. */
+  fallback: boolean;
   /** 0 = all hardware threads. */
   threads: number;
   /** '' = best available. */
@@ -36,6 +61,8 @@ export interface GreedyResult {
   gains: Float64Array;
   name: 'lazy' | 'gram' | 'sweep';
   why: string;
+  /** `cpu`, or `cuda:N` and the device's name. */
+  device: string;
   simd: string;
   threads: number;
   seconds: number;
@@ -269,6 +296,8 @@ export interface AdamJob {
 /** The functions of the C++ addon. Promises reject with `code` `ERR_CANCELLED` when cancelled. */
 export interface NativeAddon {
   cpu(): CpuReport;
+  /** Takes some tenths of a second the first time on a machine with an NVIDIA driver. */
+  cuda(): CudaReport;
   greedyBins(job: GreedyJob): Promise<GreedyResult>;
   maximize(job: MaximizeJob): Promise<MaximizeResult>;
   sieveOpen(job: SieveJob): SieveHandle;

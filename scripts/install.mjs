@@ -1,5 +1,5 @@
 // npm's install script: uses the prebuilt addon of this platform, else compiles one. Never touches the network. Imports
-// nothing of its siblings, which are not published.
+// nothing of its siblings; of these only cuda.mjs is published.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -28,8 +28,12 @@ if (!development && !fromSource) {
   }
 }
 
-if (has('cmake') && has('c++') && runs(require.resolve('cmake-js/bin/cmake-js'), ['compile', '--out', 'build']))
+const compile = ['compile', '--out', 'build', '--CDCOREGAIN_CUDA=OFF'];
+if (has('cmake') && has('c++') && runs(require.resolve('cmake-js/bin/cmake-js'), compile)) {
+  // after the addon and apart from it: nothing may fail because CUDA is there but odd
+  runs('scripts/cuda.mjs', []);
   process.exit(0);
+}
 // npm tells install scripts where its own node-gyp is.
 const nodeGyp = process.env.npm_config_node_gyp;
 if (nodeGyp && existsSync(nodeGyp) && runs(nodeGyp, ['rebuild'])) process.exit(0);

@@ -24,7 +24,8 @@ else console.warn('SKIPPED: clang-format is not on this machine (Debian: apt-get
 
 if (has('clang-tidy')) {
   // The kernels of other instruction sets need flags that only their own compile command has: take what was compiled.
-  run('cmake', ['-S', '.', '-B', 'build-native', '-DCOREGAIN_TESTS=ON'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const configure = ['-S', '.', '-B', 'build-native', '-DCOREGAIN_TESTS=ON', '-DCOREGAIN_CUDA=OFF'];
+  run('cmake', configure, { stdio: ['ignore', 'ignore', 'inherit'] });
   const compiled = files('native', /^native\/(core|greedy|objectives|strategies|reduce|render)\/.*\.cc$/);
   run('clang-tidy', ['--quiet', '-p', 'build-native', ...compiled]);
 } else console.warn('SKIPPED: clang-tidy is not on this machine (Debian: apt-get install clang-tidy)');

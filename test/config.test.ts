@@ -52,6 +52,7 @@ test('defaults are filled in', () => {
       seed: 0,
       remainder: 'spread',
       engine: 'auto',
+      device: 'auto',
     },
     threads: 0,
     out,
@@ -111,7 +112,7 @@ test('an unknown key is named with its line and the key that was probably meant'
   const text = 'data:\n  path: x\nselect:\n  bin: 10\n  colour: red\n';
   expect(await refusal('c.yaml', text)).toBe(
     'FILE:4: `select.bin` is not a key of the configuration. Did you mean `bins`?\n' +
-      'FILE:5: `select.colour` is not a key of the configuration. Known here: strategy, clusters, fraction, bins, gain, budget, seed, remainder, engine, include, exclude.',
+      'FILE:5: `select.colour` is not a key of the configuration. Known here: strategy, clusters, fraction, bins, gain, budget, seed, remainder, engine, device, include, exclude.',
   );
   expect(await refusal('d.yaml', 'data: {path: x}\nselct: {}\n')).toBe(
     'FILE:2: `selct` is not a key of the configuration. Did you mean `select`?',

@@ -36,6 +36,7 @@ const BASE = new Set([
   'alone.ts',
   'check.ts',
   'configFile.ts',
+  'device.ts',
   'errors.ts',
   'files.ts',
   'idList.ts',

@@ -27,6 +27,8 @@ function job(rows: number, cols: number, more: Partial<GreedyJob> = {}): GreedyJ
     gain: 'sqeuclidean',
     remainder: 'spread',
     threads: 2,
+    device: -1,
+    fallback: false,
     simd: '',
     control: new Int32Array(new SharedArrayBuffer(8)),
     ...more,

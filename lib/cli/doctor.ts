@@ -15,7 +15,7 @@ export function addDoctor(program: Command): void {
   });
 }
 
-function table({ healthy, versions, machine, addon, images, providers, cuda }: DoctorReport): string[] {
+function table({ healthy, versions, machine, addon, images, providers, cuda, engines }: DoctorReport): string[] {
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const rows: [string, string][] = [
     ['coregain', versions.coregain],
@@ -33,6 +33,14 @@ function table({ healthy, versions, machine, addon, images, providers, cuda }: D
       show(
         cuda,
         ({ driver, devices }) => `driver ${driver}: ${devices.map((d) => `${d.name}, ${d.memory}`).join('; ')}`,
+      ),
+    ],
+    [
+      'CUDA engines',
+      show(engines, ({ devices }) =>
+        devices
+          .map((d, i) => `cuda:${i} ${d.name}, ${gib(d.memoryBytes)}, sm_${d.capability.replace('.', '')}`)
+          .join('; '),
       ),
     ],
   ];

@@ -1,5 +1,6 @@
 /** How option values are read, and the options that several commands share. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type EngineDevice, isEngineDevice } from '../device.js';
 import { AGGREGATIONS, type Aggregation } from '../embed/aggregate.js';
 import { ConfigError } from '../errors.js';
 import { ELEMENT_TYPES, type ElementType } from '../formats/elements.js';
@@ -50,6 +51,12 @@ function budgetOf(text: string): number | string {
     throw new InvalidArgumentError('It must be a fraction in (0, 1), a percentage like 20% or a whole number of rows.');
   }
   return budget;
+}
+
+/** Reads `auto`, `cpu`, `cuda` or `cuda:N`. */
+export function engineDevice(text: string): EngineDevice {
+  if (!isEngineDevice(text)) throw new InvalidArgumentError('It must be auto, cpu, cuda or cuda:N.');
+  return text;
 }
 
 /** Reads a list separated by commas. */

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Dataset } from '../data/dataset.js';
 import { openDataset } from '../data/open.js';
+import type { EngineDevice } from '../device.js';
 import { ConfigError, DataError } from '../errors.js';
 import { readEmbeddings } from '../formats/open.js';
 import type { JobOptions } from '../progress.js';
@@ -18,6 +19,7 @@ import {
   type EmbeddingFlags,
   embeddingFile,
   embeddingOptions,
+  engineDevice,
   type SelectFlags,
   selectOptions,
   threadsOption,
@@ -29,6 +31,7 @@ interface Flags extends SelectFlags, EmbeddingFlags, RowFlags {
   out: string;
   data?: string;
   table?: string;
+  device?: EngineDevice;
   threads?: number;
   force?: true;
   report: boolean;
@@ -56,13 +59,17 @@ export function addSelect(program: Command): void {
     .option('--group-column <name>', 'of a table: column of groups, instead of --groups')
     .option('--table <file>', '.parquet file to write: the chosen rows, with all columns if they are from Parquet')
     .option('--data <path>', 'with --samples or --id-column: the data set, for the pictures of the report');
-  selectOptions(command);
+  selectOptions(command).option(
+    '--device <name>',
+    'where the bins are found: auto, cpu, cuda or cuda:N; all give the same bins (default: auto)',
+    engineDevice,
+  );
   threadsOption(command).option('--no-report', 'write no report.html and no coreset.png');
 }
 
 async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { embeddings, out, bins = 10, budget = 0.2, gain = 'sqeuclidean', seed = 0, remainder = 'spread' } = flags;
-  const { engine = 'auto', strategy = 'bins', clusters, fraction } = flags;
+  const { engine = 'auto', device = 'auto', strategy = 'bins', clusters, fraction } = flags;
   checkStrategyFlags(flags, strategy);
   checkRowFlags(flags);
   checkTablePath(flags.table);
@@ -78,7 +85,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
     clusters,
     fraction,
     groups: path(flags.groups),
-    ...(strategy === 'bins' && { bins, gain, remainder, engine }),
+    ...(strategy === 'bins' && { bins, gain, remainder, engine, device }),
     ...{ budget, seed, ...ids },
     threads: flags.threads ?? 0,
   };
@@ -90,7 +97,7 @@ async function selectCoreset(flags: Flags, job: JobOptions): Promise<Outcome> {
   const { rows, notes } = matrix;
   const samples = await samplesOf(flags, source, rows, job.signal);
   const options = {
-    ...{ strategy, clusters, fraction, bins, budget, gain, seed, remainder, engine, threads: config.threads },
+    ...{ strategy, clusters, fraction, bins, budget, gain, seed, remainder, engine, device, threads: config.threads },
     groups: await groupsOf(flags, source, rows),
     include: rowsOfIds(ids.include, samples, rows, 'include'),
     exclude: rowsOfIds(ids.exclude, samples, rows, 'exclude'),

@@ -35,6 +35,7 @@ export function runSection(run: RunFacts, engine: EngineReport): Html {
 <div><h3>Selection engine</h3>${factTable([
     ['engine', engine.name],
     ['why', engine.why],
+    ['device', engine.device],
     ['instructions', engine.simd],
     ['threads', formatCount(engine.threads)],
     ['seconds', formatSeconds(engine.seconds)],

@@ -1,6 +1,7 @@
 /** The first half of a selection: all points -> bins, by the exact greedy gain. */
 import { isFloat32Array, isFloat64Array } from 'node:util/types';
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
+import { chooseDevice, type EngineDevice } from '../device.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import { type GreedyJob, native } from '../native.js';
 import { runNative } from '../nativeJob.js';
@@ -31,12 +32,16 @@ export interface PartitionOptions extends JobOptions {
   remainder?: Remainder | undefined;
   /** `auto` if not given. */
   engine?: Engine | undefined;
+  /** `auto` if not given. The result does not depend on it. */
+  device?: EngineDevice | undefined;
   /** Threads of the native engine; 0, the default, = all of the machine. The result does not depend on it. */
   threads?: number | undefined;
 }
 
 /** Rows are int32 everywhere. */
 const MAX_ROWS = 2 ** 31 - 1;
+/** Rows from which `auto` takes a GPU: below, starting one takes longer than the processor does. */
+const ROWS_FOR_GPU = 20_000;
 /** What the native engine may ask of the operating system. */
 const MAX_THREADS = 1024;
 
@@ -53,7 +58,8 @@ const MAX_THREADS = 1024;
  * Memory: the matrix, a copy of it unless it is on a SharedArrayBuffer, and a third of it for the engine. The values must not change until the promise has settled.
  *
  * @param source how error messages call the matrix.
- * @throws {DataError} `ERR_NOT_FINITE` naming the row; {TypeError} or {RangeError} for a bad argument; {NativeError};
+ * @throws {DataError} `ERR_NOT_FINITE` naming the row; {TypeError} or {RangeError} for a bad argument; {NativeError},
+ * `ERR_DEVICE` where `device` is not there;
  * rejects with `signal.reason` when aborted.
  */
 export async function partition(
@@ -68,11 +74,12 @@ export async function partition(
   const remainder = oneOf('remainder', options.remainder ?? 'spread', REMAINDERS);
   const engine = oneOf('engine', options.engine ?? 'auto', ENGINES);
   const threads = integer('threads', options.threads ?? 0, 0, MAX_THREADS);
+  const where = chooseDevice(options.device ?? 'auto', rows >= ROWS_FOR_GPU && engine !== 'sweep');
   options.signal?.throwIfAborted();
 
   const data = await sharedData(matrix, source, options.signal);
   const control = new Int32Array(new SharedArrayBuffer(8));
-  const job: GreedyJob = { data, rows, cols, bins, gain, remainder, engine, threads, simd: '', control };
+  const job: GreedyJob = { data, rows, cols, bins, gain, remainder, engine, ...where, threads, simd: '', control };
   const points = remainder === 'spread' ? rows : rows - (rows % bins);
   const { order, bins: binOf, gains, ...report } = await runNative(native().greedyBins, job, points, options, source);
   return { bins: binOf, order, gains, binCount: bins, engine: report };

@@ -49,6 +49,7 @@ export function naivePartition(
     engine: {
       name: 'naive',
       why: 'asked for',
+      device: 'cpu',
       simd: 'scalar',
       threads: 1,
       seconds,

@@ -27,6 +27,8 @@ export interface EngineReport {
   readonly name: string;
   /** Why that one, or what it measured about the data. */
   readonly why: string;
+  /** `cpu`, or `cuda:N` and the device's name. */
+  readonly device: string;
   /** `amx` | `avx512vnni` | `avx512` | `avx2` | `neon` | `scalar`. */
   readonly simd: string;
   readonly threads: number;

@@ -26,6 +26,8 @@ class Control {
     if (cancelled()) throw Error("ERR_CANCELLED", "The job was cancelled.");
   }
   void done(size_t count) { word(1).store(static_cast<int32_t>(count), std::memory_order_relaxed); }
+  // For code that polls [0] itself.
+  const int32_t* words() const { return words_; }
 
  private:
   std::atomic_ref<int32_t> word(size_t i) const { return std::atomic_ref<int32_t>(words_[i]); }

@@ -3,6 +3,7 @@
 
 #include "core/control.h"
 #include "core/thread_pool.h"
+#include "cuda/api.h"
 #include "greedy/points.h"
 #include "greedy/problem.h"
 
@@ -20,5 +21,11 @@ struct Nest {
 
 // Certified lazy evaluation.
 Partition lazy(const Problem& problem, const Points& points, ThreadPool& pool, Control& control, const Nest& nest);
+
+// The engine of a CUDA device (docs/gpu.md), through the table of its library. Throws Error ERR_MEMORY or ERR_DEVICE
+// where the device cannot do it: before or during the work. `window`: rows that the look-ahead keeps up to date, 0 = as
+// many as suit the device.
+Partition on_device(const Problem& problem, const Points& points, const CudaTable& library, ThreadPool& pool,
+                    Control& control, int32_t window = 0);
 
 }  // namespace coregain

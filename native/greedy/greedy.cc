@@ -4,6 +4,7 @@
 #include <new>
 
 #include "core/cpu.h"
+#include "core/cuda_library.h"
 #include "core/error.h"
 #include "core/thread_pool.h"
 #include "greedy/engines.h"
@@ -43,6 +44,31 @@ Partition run(const Problem& problem, const Points& points, ThreadPool& pool, Co
   }
 }
 
+// On the device; on the processor where it cannot do it and the caller does not insist.
+Partition run_on_device(const Problem& problem, const Points& points, ThreadPool& pool, Control& control) {
+  std::string reason;
+  try {
+    const CudaSupport& cuda = cuda_support();
+    const auto device = static_cast<size_t>(problem.device);
+    if (cuda.table == nullptr) throw Error("ERR_DEVICE", "CUDA cannot be used: " + cuda.reason + ".");
+    if (device >= cuda.devices.size())
+      throw Error("ERR_DEVICE", "There is no device cuda:" + std::to_string(device) + ".");
+    if (problem.engine == Engine::kSweep)
+      throw Error("ERR_DEVICE", "The engine \"sweep\" runs on the processor only. Use the engine \"auto\".");
+    Partition out = on_device(problem, points, *cuda.table, pool, control);
+    out.device = "cuda:" + std::to_string(device) + " " + static_cast<const char*>(cuda.devices[device].name);
+    return out;
+  } catch (const Error& error) {
+    if (!problem.fallback || error.code == "ERR_CANCELLED") throw;
+    reason = error.what();
+  }
+  control.done(0);
+  Partition out = run(problem, points, pool, control);
+  out.device = "cpu";
+  out.why = "the device was given up: " + reason;
+  return out;
+}
+
 }  // namespace
 
 Partition greedy_bins(const Problem& problem, Control& control) {
@@ -54,8 +80,12 @@ Partition greedy_bins(const Problem& problem, Control& control) {
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(problem.threads);
   const Points points(problem, pool, control);
-  Partition out = run(problem, points, pool, control);
-  if (problem.engine != Engine::kAuto) out.why = "asked for";
+  Partition out =
+      problem.device >= 0 ? run_on_device(problem, points, pool, control) : run(problem, points, pool, control);
+  if (out.device.empty()) {
+    out.device = "cpu";
+    if (problem.engine != Engine::kAuto) out.why = "asked for";
+  }
   out.threads = pool.size();
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;

@@ -52,6 +52,8 @@ class Objective {
   Roundoff roundoff() const;
   // Whether float64 computes on integers below 2^53, so that bounds64 has no width and equal bounds are a true tie.
   bool float64_is_exact() const { return float64_is_exact_; }
+  // How far off q is, per |q| (cosine: absolute).
+  double q_error() const { return q_error_; }
   // The row of the best score by exact integers, the lowest one on ties.
   size_t best_exact(const std::vector<size_t>& rows) const;
 

@@ -29,7 +29,11 @@ struct Problem {
   unsigned threads = 0;  // 0 = all hardware threads
   std::string simd;      // "" = the best level of this machine
   Engine engine = Engine::kAuto;
-  size_t memory = 0;  // bytes that inner products of pairs may take; 0 = a quarter of the machine's memory
+  int device = -1;        // of core/cuda_library.h; -1 = the processor
+  bool fallback = false;  // the processor takes over what the device cannot do
+  // Bytes that inner products of pairs may take, or all that the engine takes on a device; 0 = a quarter of the
+  // machine's memory, or all that is free on the device.
+  size_t memory = 0;
 };
 
 // Points that bin number `bin` takes.
@@ -44,6 +48,7 @@ struct Partition {
   std::vector<double> gains;   // gain of order[i] when it was chosen
   // What ran, why, and what it took.
   std::string engine, why;
+  std::string device;  // "cpu", or "cuda:N" and its name
   std::string simd;
   unsigned threads = 0;
   double seconds = 0;

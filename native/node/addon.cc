@@ -7,6 +7,7 @@ namespace {
 class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) {
+    register_cuda(env, exports);
     register_greedy(env, exports, jobs_);
     register_objectives(env, exports, jobs_);
     register_sieve(env, exports, jobs_);

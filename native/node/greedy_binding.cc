@@ -55,6 +55,7 @@ struct GreedyJob {
     out.Set("gains", to_array<Napi::Float64Array>(env, result.gains));
     out.Set("name", result.engine);
     out.Set("why", result.why);
+    out.Set("device", result.device);
     out.Set("simd", result.simd);
     out.Set("threads", result.threads);
     out.Set("seconds", result.seconds);
@@ -115,6 +116,9 @@ Napi::Value start_greedy(const Napi::CallbackInfo& info, Jobs& jobs) {
                    : engine == "gram"  ? Engine::kGram
                    : engine == "sweep" ? Engine::kSweep
                                        : Engine::kAuto;
+  const Napi::Value device = job.Get("device");
+  problem.device = device.IsNumber() ? device.As<Napi::Number>().Int32Value() : -1;
+  problem.fallback = job.Get("fallback").ToBoolean();
   problem.threads = job.Get("threads").ToNumber().Uint32Value();
   problem.simd = job.Get("simd").ToString().Utf8Value();
   return jobs.start(env, {

@@ -14,6 +14,7 @@ export function partition(rowCount: number, binCount: number, dropped = 0): Part
     engine: {
       name: 'lazy',
       why: 'asked for',
+      device: 'cpu',
       simd: 'avx2',
       threads: 2,
       seconds: 0.5,

@@ -20,6 +20,7 @@ function bins(rows: number, sizes: number[]): Partition {
   for (const [bin, size] of sizes.entries()) for (let i = 0; i < size; i++) binOf[order[at++]!] = bin;
   const engine = {
     name: 'test',
+    device: 'cpu',
     simd: '',
     threads: 1,
     seconds: 0,

@@ -134,5 +134,5 @@ function* partitionOf(
 export function report(name: string, why: string, milliseconds: number): Partition['engine'] {
   const counts = { dotProducts: 0, float64Decisions: 0, exactDecisions: 0 };
   const { simd, threads } = native().cpu();
-  return { name, why, simd, threads, seconds: milliseconds / 1000, ...counts };
+  return { name, why, device: 'cpu', simd, threads, seconds: milliseconds / 1000, ...counts };
 }

@@ -1,0 +1,59 @@
+// libcoregain_cuda: what it exports, and which devices there are.
+#include <cstdio>
+
+#include "cuda/api.h"
+#include "cuda/greedy.h"
+#include "cuda/pairwise.h"
+#include "cuda/runtime.h"
+
+namespace coregain {
+namespace {
+
+CudaCode devices(CudaDevice* out, int32_t capacity, int32_t* count, CudaFailure* failure) {
+  return cuda::guarded(failure, [&] {
+    *count = 0;
+    int found = 0, driver = 0, runtime = 0;
+    cuda::check(cudaGetDeviceCount(&found), "cudaGetDeviceCount");
+    cuda::check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+    cuda::check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+    for (; *count < found && *count < capacity; ++*count) {
+      cudaDeviceProp properties{};
+      cuda::check(cudaGetDeviceProperties(&properties, *count), "cudaGetDeviceProperties");
+      CudaDevice& device = out[*count];
+      device = CudaDevice();
+      std::snprintf(device.name, sizeof device.name, "%s", properties.name);
+      device.memory = properties.totalGlobalMem;
+      device.l2_bytes = static_cast<uint64_t>(properties.l2CacheSize);
+      device.major = properties.major;
+      device.minor = properties.minor;
+      device.multiprocessors = properties.multiProcessorCount;
+      device.driver = driver;
+      device.runtime = runtime;
+    }
+  });
+}
+
+constexpr CudaTable kTable = {
+    .version = kCudaVersion,
+    .size = sizeof(CudaTable),
+    .devices = devices,
+    .greedy_open = cuda::greedy_open,
+    .greedy_bin = cuda::greedy_bin,
+    .greedy_report = cuda::greedy_report,
+    .greedy_close = cuda::greedy_close,
+    .points_open = cuda::points_open,
+    .points_close = cuda::points_close,
+    .points_distances = cuda::points_distances,
+    .points_best = cuda::points_best,
+    .points_products = cuda::points_products,
+    .points_coverage = cuda::points_coverage,
+    .points_centres = cuda::points_centres,
+    .product = cuda::product,
+};
+
+}  // namespace
+}  // namespace coregain
+
+extern "C" __attribute__((visibility("default"))) const coregain::CudaTable* coregain_cuda_table() {
+  return &coregain::kTable;
+}

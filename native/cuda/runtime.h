@@ -1,0 +1,225 @@
+// The host's side of CUDA: every call checked, its failure put into words; memory that frees itself; launches.
+//
+// Inside the library a failure is an exception, Failed; the functions of cuda/api.h catch it (`guarded`).
+#pragma once
+
+#if defined(__CUDACC__)
+#include <cuda_runtime.h>
+#else
+#include "cuda_emulation.h"
+#endif
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "cuda/api.h"
+#include "cuda/block.h"
+
+namespace coregain::cuda {
+
+struct Failed {
+  CudaFailure failure;
+};
+
+// ---- errors
+
+[[noreturn]] inline void fail(CudaCode code, const std::string& message, uint64_t bytes = 0) {
+  Failed failed;
+  failed.failure.code = code;
+  failed.failure.bytes = bytes;
+  std::snprintf(failed.failure.message, sizeof failed.failure.message, "%s", message.c_str());
+  throw failed;
+}
+
+// Throws unless `error` is success. Takes the error off the runtime, so that the next call starts clean.
+inline void check(cudaError_t error, const char* call) {
+  if (error == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());
+  if (error == cudaErrorInsufficientDriver)
+    fail(CudaCode::kUnavailable, "no NVIDIA driver is installed, or one that is older than CUDA " +
+                                     std::to_string(CUDART_VERSION / 1000) + "." +
+                                     std::to_string(CUDART_VERSION % 1000 / 10));
+  if (error == cudaErrorNoDevice) fail(CudaCode::kUnavailable, "the NVIDIA driver shows no device");
+  fail(error == cudaErrorMemoryAllocation ? CudaCode::kMemory : CudaCode::kFailed,
+       std::string(call) + " failed: " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
+}
+
+// Runs `body` behind the border: what it throws ends up in *failure.
+template <typename F>
+CudaCode guarded(CudaFailure* failure, const F& body) {
+  *failure = CudaFailure();
+  try {
+    body();
+    return CudaCode::kOk;
+  } catch (const Failed& failed) {
+    *failure = failed.failure;
+  } catch (const std::bad_alloc&) {
+    failure->code = CudaCode::kMemory;
+    std::snprintf(failure->message, sizeof failure->message, "the memory of this machine is used up");
+  } catch (const std::exception& error) {
+    failure->code = CudaCode::kFailed;
+    std::snprintf(failure->message, sizeof failure->message, "%s", error.what());
+  }
+  return failure->code;
+}
+
+// ---- memory
+
+enum class Place {
+  kDevice,
+  kPinned,  // host memory that kernels read over the bus
+};
+
+// An array of plain numbers. Throws kMemory, with the bytes that were asked for.
+template <typename T>
+class Array {
+ public:
+  Array() = default;
+  Array(size_t size, Place place) : size_(size), place_(place) {
+    if (size == 0) return;
+    const size_t bytes = size * sizeof(T);
+    void* data = nullptr;
+    const cudaError_t error =
+        place == Place::kDevice ? cudaMalloc(&data, bytes) : cudaHostAlloc(&data, bytes, cudaHostAllocMapped);
+    if (error == cudaErrorMemoryAllocation) {
+      static_cast<void>(cudaGetLastError());
+      fail(CudaCode::kMemory, place == Place::kDevice ? "device memory is used up" : "pinned memory is used up", bytes);
+    }
+    check(error, place == Place::kDevice ? "cudaMalloc" : "cudaHostAlloc");
+    data_ = static_cast<T*>(data);
+  }
+  Array(Array&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), place_(other.place_) {}
+  Array& operator=(Array&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(place_, other.place_);
+    return *this;
+  }
+  ~Array() {
+    if (data_ == nullptr) return;
+    static_cast<void>(place_ == Place::kDevice ? cudaFree(data_) : cudaFreeHost(data_));
+  }
+
+  // For kernels; with unified addressing pinned memory has the same address on both sides.
+  T* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  T* data_ = nullptr;
+  size_t size_ = 0;
+  Place place_ = Place::kDevice;
+};
+
+// The caller's memory pinned where it lies, so that kernels read it over the bus.
+class Pinned {
+ public:
+  Pinned() = default;
+  Pinned(const void* data, size_t bytes) {
+    check(cudaHostRegister(const_cast<void*>(data), bytes, cudaHostRegisterMapped | cudaHostRegisterReadOnly),
+          "cudaHostRegister");
+    data_ = const_cast<void*>(data);
+  }
+  Pinned(Pinned&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+  Pinned& operator=(Pinned&& other) noexcept {
+    std::swap(data_, other.data_);
+    return *this;
+  }
+  ~Pinned() {
+    if (data_ != nullptr) static_cast<void>(cudaHostUnregister(data_));
+  }
+  const void* device() const {
+    void* pointer = nullptr;
+    check(cudaHostGetDevicePointer(&pointer, data_, 0), "cudaHostGetDevicePointer");
+    return pointer;
+  }
+
+ private:
+  void* data_ = nullptr;
+};
+
+class Stream {
+ public:
+  Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags"); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream() {
+    if (stream_ == nullptr) return;
+    static_cast<void>(cudaStreamSynchronize(stream_));
+    static_cast<void>(cudaStreamDestroy(stream_));
+  }
+
+  cudaStream_t get() const { return stream_; }
+  void wait() const { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+  bool idle() const {
+    const cudaError_t error = cudaStreamQuery(stream_);
+    if (error == cudaErrorNotReady) {
+      static_cast<void>(cudaGetLastError());
+      return false;
+    }
+    check(error, "cudaStreamQuery");
+    return true;
+  }
+  template <typename T>
+  void copy(T* to, const T* from, size_t size) const {
+    if (size > 0) check(cudaMemcpyAsync(to, from, size * sizeof(T), cudaMemcpyDefault, stream_), "cudaMemcpyAsync");
+  }
+  // All bytes 0.
+  template <typename T>
+  void clear(T* data, size_t size) const {
+    if (size > 0) check(cudaMemsetAsync(data, 0, size * sizeof(T), stream_), "cudaMemsetAsync");
+  }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+// ---- launches
+
+struct Grid {
+  unsigned blocks, threads;  // threads: a multiple of kWarp
+  size_t shared = 0;         // bytes for each block
+  bool together = false;     // all blocks run at once, so that they may wait for each other
+};
+
+#if defined(__CUDACC__)
+
+template <typename Kernel, unsigned kThreads>
+__global__ void __launch_bounds__(kThreads) entry(const __grid_constant__ Kernel kernel) {
+  extern __shared__ __align__(16) char shared[];
+  Block block(shared);
+  kernel(block);
+}
+
+template <typename Kernel>
+void launch(const Stream& stream, const Grid& grid, const Kernel& kernel) {
+  void (*const function)(Kernel) = entry<Kernel, Kernel::kThreads>;
+  if (grid.shared > 48 * 1024)
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(function), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(grid.shared)),
+          "cudaFuncSetAttribute");
+  Kernel copy = kernel;
+  void* arguments[] = {&copy};
+  const auto blocks = dim3(grid.blocks), threads = dim3(grid.threads);
+  if (grid.together)
+    check(cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(function), blocks, threads, arguments, grid.shared,
+                                      stream.get()),
+          "cudaLaunchCooperativeKernel");
+  else
+    check(cudaLaunchKernel(reinterpret_cast<const void*>(function), blocks, threads, arguments, grid.shared,
+                           stream.get()),
+          "cudaLaunchKernel");
+}
+
+#else
+
+template <typename Kernel>
+void launch(const Stream&, const Grid& grid, const Kernel& kernel) {
+  emulate(grid.blocks, grid.threads, grid.shared, grid.together, kernel);
+}
+
+#endif
+
+}  // namespace coregain::cuda
