@@ -123,13 +123,17 @@ int WideInt::sign() const {
 
 namespace {
 
-// An integer of magnitude 2^62 to 2^126 as such: what the library's conversion does, without a call.
+// A double that is an integer below 2^126, as such. Without a branch: whether values need more than 53 bits is as good
+// as random where rows are normalised.
 __int128 long_integer(double value) {
   constexpr uint64_t kImplicit = uint64_t{1} << 52;
   const auto bits = std::bit_cast<uint64_t>(value);
-  const auto mantissa = static_cast<__int128>((bits & (kImplicit - 1)) | kImplicit);
-  const int shift = static_cast<int>(bits >> 52 & 0x7ff) - 1075;
-  return (bits >> 63 != 0 ? -mantissa : mantissa) << shift;
+  const auto field = static_cast<int>(bits >> 52 & 0x7ff);
+  const uint64_t mantissa = (bits & (kImplicit - 1)) | kImplicit;
+  const int shift = field - 1075;
+  const int right = std::clamp(-shift, 0, 63), left = std::max(shift, 0);
+  const auto sign = -static_cast<__int128>(bits >> 63);  // 0 or -1
+  return ((static_cast<__int128>(mantissa >> right) << left) ^ sign) - sign;
 }
 
 }  // namespace
@@ -141,20 +145,18 @@ FixedVector::FixedVector(size_t d, int unit, int bits)
       narrow_(limbs_ <= 2 && unit > -1000 && unit < 800),
       data_(d * limbs_, 0) {}
 
-void FixedVector::add(const double* row, int64_t times) {
+void FixedVector::add(const double* row, int64_t times, size_t begin, size_t end) {
   if (narrow_) {
     // exact: the product is an integer that fits
     if (limbs_ == 1) {
       const double units = std::ldexp(1.0, -unit_);
-      for (size_t j = 0; j < d_; ++j)
+      for (size_t j = begin; j < end; ++j)
         data_[j] += static_cast<uint64_t>(static_cast<int64_t>(row[j] * units)) * static_cast<uint64_t>(times);
       return;
     }
     const double units = std::ldexp(1.0, -unit_);
-    for (size_t j = 0; j < d_; ++j) {
-      const double value = row[j] * units;
-      const __int128 addend = std::abs(value) < 0x1p62 ? static_cast<__int128>(static_cast<int64_t>(value)) * times
-                                                       : long_integer(value) * times;
+    for (size_t j = begin; j < end; ++j) {
+      const __int128 addend = long_integer(row[j] * units) * times;
       uint64_t* limbs = data_.data() + 2 * j;
       const Unsigned sum = static_cast<Unsigned>(two_limbs(limbs)) + static_cast<Unsigned>(addend);
       limbs[0] = static_cast<uint64_t>(sum);
@@ -162,7 +164,7 @@ void FixedVector::add(const double* row, int64_t times) {
     }
     return;
   }
-  for (size_t j = 0; j < d_; ++j) {
+  for (size_t j = begin; j < end; ++j) {
     if (row[j] == 0) continue;
     unsigned shift = 0;
     const __int128 mantissa = in_units(split(row[j]), unit_, &shift);
@@ -200,11 +202,11 @@ void FixedVector::assign_negated(const FixedVector& other) {
   for (size_t j = 0; j < d_; ++j) negate(data_.data() + j * limbs_, limbs_);
 }
 
-void FixedVector::round(double* out, int scale) const {
+void FixedVector::round(double* out, int scale, size_t begin, size_t end) const {
   const int exponent = unit_ - scale;
   if (narrow_ && exponent > -1000 && exponent < 800) {
     const double factor = std::ldexp(1.0, exponent);
-    for (size_t j = 0; j < d_; ++j) {
+    for (size_t j = begin; j < end; ++j) {
       const uint64_t* limbs = element(j);
       const auto low = static_cast<int64_t>(limbs[0]);
       // One limb is rounded once. With two, the number is at least 2^63, so that three roundings stay below 2^-51 of
@@ -218,7 +220,7 @@ void FixedVector::round(double* out, int scale) const {
     return;
   }
   std::vector<uint64_t> scratch;
-  for (size_t j = 0; j < d_; ++j) out[j] = round_wide(element(j), limbs_, exponent, scratch);
+  for (size_t j = begin; j < end; ++j) out[j] = round_wide(element(j), limbs_, exponent, scratch);
 }
 
 }  // namespace coregain

@@ -47,7 +47,9 @@ class FixedVector {
   const uint64_t* element(size_t j) const { return data_.data() + j * limbs_; }
 
   // this += times * row; every row[j] must be a multiple of 2^unit, |times| < 2^32.
-  void add(const double* row, int64_t times);
+  void add(const double* row, int64_t times) { add(row, times, 0, d_); }
+  // The same for elements begin .. end - 1 only: threads may share a vector out.
+  void add(const double* row, int64_t times, size_t begin, size_t end);
   // this += other, of the same shape.
   void add(const FixedVector& other);
   // this = (this - other) / 2, of the same shape; the difference must be even.
@@ -56,7 +58,8 @@ class FixedVector {
   void assign_negated(const FixedVector& other);
 
   // out[j] = element j * 2^-scale; relative error at most 2^-51, underflow apart.
-  void round(double* out, int scale) const;
+  void round(double* out, int scale) const { round(out, scale, 0, d_); }
+  void round(double* out, int scale, size_t begin, size_t end) const;
 
  private:
   size_t d_ = 0;

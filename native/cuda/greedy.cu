@@ -6,7 +6,6 @@
 // it.
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -386,7 +385,7 @@ class Greedy {
         std::atomic_ref<int32_t>(words_.data()[1]).store(1, std::memory_order_release);
         stopped = true;
       }
-      std::this_thread::sleep_for(std::chrono::microseconds(20));
+      std::this_thread::yield();  // the next launch waits for this one's end
     }
     const Outcome outcome = *outcome_.data();
     if (stopped || !hear(heard)) cancelled();

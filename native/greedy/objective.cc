@@ -67,6 +67,42 @@ void Objective::take(size_t i) {
   refresh();
 }
 
+void Objective::take_all(const int32_t* rows, size_t count, ThreadPool& pool, double* gains) {
+  constexpr size_t kRows = 128, kColumns = 64;
+  const size_t d = p_.d;
+  std::vector<double> z(std::min(count, kRows) * d), w(z.size());
+  for (; count > 0; rows += std::min(count, kRows), gains += std::min(count, kRows), count -= std::min(count, kRows)) {
+    const size_t some = std::min(count, kRows);
+    pool.for_blocks(some, 8, [&](unsigned, size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) {
+        double* to = z.data() + i * d;
+        const double* from = p_.z(static_cast<size_t>(rows[i]), to);
+        if (from != to) std::copy_n(from, d, to);
+      }
+    });
+    pool.for_blocks(d, kColumns, [&](unsigned, size_t begin, size_t end) {
+      for (size_t i = 0; i < some; ++i) {
+        w_.round(w.data() + i * d, p_.scale, begin, end);
+        w_.add(z.data() + i * d, 2, begin, end);
+        w_.add(p_.origin.data(), -2, begin, end);
+      }
+    });
+    // in the order in which `take` adds
+    std::vector<double> chosen(some);
+    for (size_t i = 0; i < some; ++i) {
+      chosen[i] = q_chosen_;
+      q_chosen_ += p_.q[static_cast<size_t>(rows[i])];
+    }
+    pool.for_blocks(some, 8, [&](unsigned, size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i)
+        gains[i] = gain(product64(z.data() + i * d, w.data() + i * d), p_.q[static_cast<size_t>(rows[i])],
+                        static_cast<double>(a_) + 2 * static_cast<double>(i), chosen[i]);
+    });
+    a_ += 2 * static_cast<int64_t>(some);
+  }
+  refresh();
+}
+
 // Rounds the exact w for the two fast precisions.
 void Objective::refresh() {
   w_.round(w64_.data(), p_.scale);
@@ -122,15 +158,18 @@ Objective::Roundoff Objective::roundoff() const {
   return {members * 0x1p-45 + (p_.cosine ? 0 : of_q), 2 * w_largest_ * 0x1p-45, (p_.cosine ? of_q : 0) + kUnderflow};
 }
 
-double Objective::product64(size_t i, double* scratch) const {
-  const double* z = p_.z(i, scratch);
+double Objective::product64(const double* z, const double* w) const {
   // four sums side by side, like sum_of_squares: fast, and one fixed order
   double sum[4] = {};
   for (size_t j = 0; j < p_.d; ++j) {
     const double value = p_.cosine ? z[j] * p_.f : z[j] * p_.f - p_.origin[j] * p_.f;
-    sum[j % 4] += value * w64_[j];
+    sum[j % 4] += value * w[j];
   }
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+double Objective::product64(size_t i, double* scratch) const {
+  return product64(p_.z(i, scratch), w64_.data());
 }
 
 Bounds Objective::bounds64(size_t i, double* scratch) const {
@@ -187,12 +226,14 @@ size_t Objective::best_exact(const std::vector<size_t>& rows) const {
 }
 
 double Objective::gain(size_t i, double* scratch) const {
-  const double product = product64(i, scratch);
-  const auto a = static_cast<double>(a_);
-  const double score = a * p_.q[i] - 2 * product;
+  return gain(product64(i, scratch), p_.q[i], static_cast<double>(a_), q_chosen_);
+}
+
+double Objective::gain(double product, double q, double a, double q_chosen) const {
+  const double score = a * q - 2 * product;
   // score is -2 f^2 u.(2 s - T), the gain (|D| - 2 k) / 2 + u.(T - 2 s) / 2
   if (p_.cosine) return 0.5 * -a + 0.25 * std::ldexp(score, 2 * p_.scale);
-  return std::ldexp(score + 2 * q_chosen_ - q_all_, 2 * p_.scale);
+  return std::ldexp(score + 2 * q_chosen - q_all_, 2 * p_.scale);
 }
 
 }  // namespace coregain

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/fixed_point.h"
+#include "core/thread_pool.h"
 #include "greedy/points.h"
 #include "kernels/dot.h"
 
@@ -29,6 +30,9 @@ class Objective {
   void begin_bin(const std::vector<uint8_t>& taken);
   // Moves row i from D \ S to S.
   void take(size_t i);
+  // The same for rows one after the other, with the gain of each when it was taken: what gain and take give by turns,
+  // but shared out, by columns and then by rows.
+  void take_all(const int32_t* rows, size_t count, ThreadPool& pool, double* gains);
 
   // a, and w in units of f, rounded to float64.
   double a() const { return static_cast<double>(a_); }
@@ -64,6 +68,8 @@ class Objective {
   void refresh();
   double norm32(size_t i) const;
   double product64(size_t i, double* scratch) const;
+  double product64(const double* z, const double* w) const;
+  double gain(double product, double q, double a, double q_chosen) const;
   void exact_score(size_t i, double* scratch, WideInt& out) const;
 
   const Points& p_;

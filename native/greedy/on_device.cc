@@ -53,7 +53,6 @@ class OnDevice {
         control_(control),
         window_(window),
         objective_(points, dot_kernel(problem.simd), vectors_kernel(problem.simd)),
-        scratch_(points.d),
         taken_(points.n, 0) {}
 
   Partition run() {
@@ -64,7 +63,7 @@ class OnDevice {
         .chosen =
             [](void* self, const int32_t* rows, int32_t count) {
               return static_cast<OnDevice*>(self)->guarded([&](OnDevice& me) {
-                for (int32_t i = 0; i < count; ++i) me.take(static_cast<size_t>(rows[i]));
+                me.take(rows, static_cast<size_t>(count));
                 return 0;
               });
             },
@@ -155,12 +154,15 @@ class OnDevice {
     return *std::max_element(found.begin(), found.end()) != 0;
   }
 
-  void take(size_t row) {
-    out_.gains.push_back(objective_.gain(row, scratch_.data()));
-    out_.order.push_back(static_cast<int32_t>(row));
-    out_.bins[row] = static_cast<int32_t>(bin_);
-    taken_[row] = 1;
-    objective_.take(row);
+  void take(const int32_t* rows, size_t count) {
+    const size_t before = out_.order.size();
+    out_.order.insert(out_.order.end(), rows, rows + count);
+    out_.gains.resize(before + count);
+    objective_.take_all(rows, count, pool_, out_.gains.data() + before);
+    for (size_t i = 0; i < count; ++i) {
+      out_.bins[static_cast<size_t>(rows[i])] = static_cast<int32_t>(bin_);
+      taken_[static_cast<size_t>(rows[i])] = 1;
+    }
     control_.done(out_.order.size());
   }
 
@@ -188,8 +190,7 @@ class OnDevice {
   Control& control_;
   const int32_t window_;
   Objective objective_;
-  std::vector<double> scratch_;  // [d]
-  std::vector<uint8_t> taken_;   // [N]
+  std::vector<uint8_t> taken_;  // [N]
   Partition out_;
   size_t bin_ = 0;
   std::exception_ptr thrown_;

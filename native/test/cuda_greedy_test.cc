@@ -112,6 +112,30 @@ TEST("hundreds of points in a window of few: many refreshes, far fewer launches 
   }
 }
 
+// Scores that differ by less than the products in 16 bits are off.
+TEST("points that lie close to a few centres: the bounds are wide enough, and float64 decides") {
+  Random random{8};
+  const size_t n = 400, d = 24;
+  std::vector<double> x(n * d);
+  for (size_t i = 0; i < n; ++i)
+    for (size_t j = 0; j < d; ++j)
+      x[i * d + j] = std::sin(static_cast<double>((i % 3 + 1) * (j + 2))) + 2e-6 * random.normal();
+  Data data(x, n, d, false);
+  Problem& p = data.problem;
+  p.threads = 1;
+  p.bins = 2;
+  for (const Gain gain : {Gain::kSquaredEuclidean, Gain::kCosine}) {
+    p.gain = gain;
+    const Partition want = run_on_processor(p);
+    for (const Engine engine : {Engine::kGram, Engine::kLazy}) {
+      p.engine = engine;
+      const Partition got = run(p, 64);
+      expect_same(got, want, engine == Engine::kGram ? "gram" : "look-ahead");
+      EXPECT(got.float64_decisions > n / 10);
+    }
+  }
+}
+
 TEST("rows that do not fit on the device are read from pinned memory, to the same order") {
   Random random{3};
   const size_t n = 3000, d = 300;
