@@ -20,7 +20,7 @@
     {
       "target_name": "coregain",
       "sources": [
-        "<!@(node -p \"['native/core','native/greedy','native/objectives','native/strategies','native/linear','native/reduce','native/render','native/train','native/node'].flatMap(d=>fs.existsSync(d)?fs.readdirSync(d).filter(f=>f.endsWith('.cc')).map(f=>d+'/'+f):[]).join(' ')\")",
+        "<!@(node -p \"['native/core','native/greedy','native/objectives','native/pairwise','native/strategies','native/linear','native/reduce','native/render','native/train','native/node'].flatMap(d=>fs.existsSync(d)?fs.readdirSync(d).filter(f=>f.endsWith('.cc')).map(f=>d+'/'+f):[]).join(' ')\")",
         "native/kernels/dispatch.cc",
         "<!@(node -p \"fs.readdirSync('native/kernels').filter(f=>f.endsWith('_scalar.cc')).map(f=>'native/kernels/'+f).join(' ')\")"
       ],

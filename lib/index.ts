@@ -62,6 +62,10 @@ export type { EngineReport, Gain, Partition, Remainder, Selection } from './sele
 export { type SelectionFiles, type WriteSelectionOptions, writeSelection } from './select/write.js';
 export { type WriteTableOptions, writeSelectionTable } from './select/writeTable.js';
 
+// What selection is made of
+
+export { type Kernels, type KernelsOptions, openKernels, PRECISIONS, type Precision } from './kernels/kernels.js';
+
 // Train
 
 export { REBUILT, type Rebuilt } from './models/spatialDecoder.js';
@@ -119,6 +123,7 @@ export { type ExperimentResult, runExperiment } from './runExperiment.js';
 // Around it
 
 export { bench, writeBench } from './bench/bench.js';
+export { benchKernels, type KernelBenchOptions, type KernelBenchReport } from './bench/kernelBench.js';
 export type { BenchOptions } from './bench/plan.js';
 export type { BenchReport } from './bench/types.js';
 export { type DoctorReport, doctor, type Finding } from './doctor.js';

@@ -272,6 +272,24 @@ export interface PcaTransformJob {
   control: Int32Array;
 }
 
+/** What `kernelsOpen` asks; already validated. See native/pairwise/points.h. */
+export interface KernelsTask extends StrategyJob {
+  normalize: boolean;
+  precision: 'fp32' | 'tf32' | 'bf16' | 'int8';
+  /** A CUDA device; -1 = the processor. */
+  device: number;
+}
+
+/** Rounded rows in the addon; freed with the value. One call at a time, with the `data` that it was opened with. */
+export type KernelsHandle = { readonly __kernels: unique symbol };
+
+/** What every kernel is given; lists that are absent are all rows. */
+interface KernelJob {
+  data: Float32Array | Float64Array;
+  cols: number;
+  control: Int32Array;
+}
+
 /** Arguments of `adamStep`, already validated: parameters and moments are changed in place. */
 export interface AdamJob {
   /** One entry for each parameter; the four lists are as long as each other, and so are the arrays of a parameter. */
@@ -350,6 +368,32 @@ export interface NativeAddon {
   pcaTransform(job: PcaTransformJob): Promise<void>;
   /** One step of Adam (arXiv 1412.6980) or AdamW (arXiv 1711.05101); works on the calling thread and returns when done. */
   adamStep(job: AdamJob): void;
+  kernelsOpen(task: KernelsTask): Promise<KernelsHandle>;
+  /** Frees the rows. */
+  kernelsClose(handle: KernelsHandle): void;
+  /** Writes float32 [queries, rows] to `out`, on a SharedArrayBuffer; gives the bound of each query. */
+  kernelsDistances(
+    handle: KernelsHandle,
+    job: KernelJob & { queries?: Int32Array | undefined; rows?: Int32Array | undefined; out: Float32Array },
+  ): Promise<Float64Array>;
+  kernelsNearest(
+    handle: KernelsHandle,
+    job: KernelJob & { k: number },
+  ): Promise<{ rows: Int32Array; distances: Float64Array }>;
+  kernelsGains(
+    handle: KernelsHandle,
+    job: KernelJob & { chosen: Int32Array; members?: Int32Array | undefined; gain: 'sqeuclidean' | 'cosine' },
+  ): Promise<{ gains: Float64Array; bound: Float64Array }>;
+  /** `reached` is float32 [rows]; copied. */
+  kernelsCoverage(
+    handle: KernelsHandle,
+    job: KernelJob & { candidates?: Int32Array | undefined; reached: Float32Array },
+  ): Promise<{ gains: Float64Array; bound: Float64Array }>;
+  /** `nearest` is float32 [rows]; copied. */
+  kernelsCentres(
+    handle: KernelsHandle,
+    job: KernelJob & { centres: Int32Array; nearest: Float32Array },
+  ): Promise<{ nearest: Float32Array; bound: Float64Array; farthest: number }>;
   renderScenes(job: RenderJob): Promise<RenderedScene[]>;
 }
 

@@ -17,6 +17,7 @@ const PLACES = [
   'embed',
   'reduce',
   'select',
+  'kernels',
   'train',
   'diagnose',
   'experiment',

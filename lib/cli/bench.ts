@@ -6,6 +6,7 @@ import { benchLines } from '../bench/table.js';
 import type { BaselineName, Kind } from '../bench/types.js';
 import { ENGINES, type Engine, GAINS } from '../select/bins.js';
 import type { Gain } from '../select/types.js';
+import { addBenchKernels } from './benchKernels.js';
 import { addCommand } from './command.js';
 import { integerFrom, listOf } from './options.js';
 import { shortPath } from './summary.js';
@@ -72,6 +73,7 @@ export function addBench(program: Command): void {
     .option('--seed <number>', 'seed of the synthetic embeddings', integerFrom(0), 0)
     .option('--python <program>', 'interpreter for the baselines', 'python3')
     .option('--out <folder>', 'folder for bench.json and bench.html', 'coregain-bench');
+  addBenchKernels(command);
 }
 
 function integersFrom(min: number): (text: string) => number[] {

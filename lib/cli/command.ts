@@ -82,6 +82,7 @@ export function addCommonOptions(program: Command): void {
       .option('--json', 'print the result as one JSON document')
       .option('--quiet', 'print nothing but errors')
       .option('--verbose', 'print stack traces with errors');
+    addCommonOptions(command);
   }
 }
 

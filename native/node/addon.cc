@@ -11,6 +11,7 @@ class Addon : public Napi::Addon<Addon> {
     register_greedy(env, exports, jobs_);
     register_objectives(env, exports, jobs_);
     register_sieve(env, exports, jobs_);
+    register_kernels(env, exports, jobs_);
     register_strategies(env, exports, jobs_);
     register_reduce(env, exports, jobs_);
     register_pca(env, exports, jobs_);

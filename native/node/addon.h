@@ -11,6 +11,7 @@ void register_cuda(Napi::Env env, Napi::Object exports);
 void register_greedy(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_objectives(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_sieve(Napi::Env env, Napi::Object exports, Jobs& jobs);
+void register_kernels(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_strategies(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_reduce(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_pca(Napi::Env env, Napi::Object exports, Jobs& jobs);
