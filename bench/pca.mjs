@@ -87,7 +87,7 @@ for (const text of values.cases.split(',')) {
         runs[name].push({
           failed: String(error.stderr || error.message)
             .split('\n')
-            .find((line) => /Error|needs/.test(line)),
+            .find((line) => /^\w*Error/.test(line)),
         });
         continue;
       }
