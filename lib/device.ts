@@ -3,9 +3,14 @@ import { outOfRange, wrongType } from './check.js';
 import { NativeError } from './errors.js';
 import { native } from './native.js';
 
-/** `cuda` is the first device, `auto` the first device if there is one and the problem is large enough to gain by it. */
+/**
+ * `cuda` is the first device. `auto` is the processor until the kernels have passed their tests on a device (docs/gpu.md); then
+ * the first device if there is one and the problem is large enough to gain by it.
+ */
 export type EngineDevice = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
+/** Nothing has run on a device yet: whoever wants it must name it. */
+const PROVEN: boolean = false;
 const EXPECTED = 'auto, cpu, cuda or cuda:N';
 
 /** Whether a text names a device, which need not be there. */
@@ -28,7 +33,7 @@ export interface ChosenDevice {
 export function chooseDevice(option: unknown, worthwhile: boolean): ChosenDevice {
   if (typeof option !== 'string') throw wrongType('device', EXPECTED, option);
   if (!isEngineDevice(option)) throw outOfRange('device', EXPECTED, option);
-  if (option === 'cpu' || (option === 'auto' && !worthwhile)) return { device: -1, fallback: false };
+  if (option === 'cpu' || (option === 'auto' && !(PROVEN && worthwhile))) return { device: -1, fallback: false };
   const { available, reason, devices } = native().cuda();
   if (option === 'auto') return { device: available ? 0 : -1, fallback: true };
   if (!available) {
