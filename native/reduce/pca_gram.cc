@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <memory>
 
 #include "linear/eigen.h"
 #include "linear/products.h"
@@ -85,10 +85,9 @@ class GramFit : public PcaFit {
     const size_t n = task.rows;
     for (size_t col = 0, part_index = 0; col < task.cols; col += kColumns, ++part_index) {
       const linear::Part part(block, moments_.shift().data(), col, std::min(kColumns, task.cols - col));
-      std::optional<linear::Panels> own;
-      if (kept == nullptr) {
-        own.emplace(part, workers);
-      } else if (first < to) {
+      const std::unique_ptr<linear::Panels> own =
+          kept == nullptr ? std::make_unique<linear::Panels>(part, workers) : nullptr;
+      if (kept != nullptr && first < to) {
         const size_t inside = std::min(block.rows, to - first);
         linear::Part resident = part;
         resident.x.rows = inside;

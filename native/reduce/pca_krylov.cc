@@ -282,7 +282,7 @@ class KrylovFit : public PcaFit {
   }
 
   Buffer<double> projected() {
-    Buffer<double> a(used_ * used_);
+    Buffer<double> a(std::max<size_t>(1, used_ * used_));
     for (size_t i = 0; i < used_; ++i)
       for (size_t j = 0; j <= i; ++j) a[i * used_ + j] = a[j * used_ + i] = at(i, j);
     return a;
