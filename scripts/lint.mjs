@@ -26,6 +26,9 @@ if (has('clang-tidy')) {
   // The kernels of other instruction sets need flags that only their own compile command has: take what was compiled.
   const configure = ['-S', '.', '-B', 'build-native', '-DCOREGAIN_TESTS=ON', '-DCOREGAIN_CUDA=OFF'];
   run('cmake', configure, { stdio: ['ignore', 'ignore', 'inherit'] });
-  const compiled = files('native', /^native\/(core|greedy|linear|objectives|pairwise|strategies|reduce|render)\/.*\.cc$/);
+  const compiled = files(
+    'native',
+    /^native\/(core|greedy|linear|objectives|pairwise|strategies|reduce|render)\/.*\.cc$/,
+  );
   run('clang-tidy', ['--quiet', '-p', 'build-native', ...compiled]);
 } else console.warn('SKIPPED: clang-tidy is not on this machine (Debian: apt-get install clang-tidy)');
