@@ -73,7 +73,8 @@ export function addBench(program: Command): void {
     .option('--seed <number>', 'seed of the synthetic embeddings', integerFrom(0), 0)
     .option('--python <program>', 'interpreter for the baselines', 'python3')
     .option('--out <folder>', 'folder for bench.json and bench.html', 'coregain-bench');
-  addBenchKernels(command);
+  // with the program's own setting: what follows `kernels` is its, --rows included
+  addBenchKernels(command.enablePositionalOptions());
 }
 
 function integersFrom(min: number): (text: string) => number[] {

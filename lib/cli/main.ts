@@ -44,6 +44,7 @@ const program = new Command('coregain')
   .version(version)
   .addHelpText('after', '\nStart with:\n  $ coregain run\n  $ coregain run --config coregain.yaml')
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'coregain: ')) })
+  .enablePositionalOptions()
   .exitOverride();
 for (const add of [
   addRun,

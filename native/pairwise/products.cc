@@ -134,9 +134,10 @@ VectorProducts vector_products(const Points& points, const std::vector<double>& 
     check_device(points.library().points_products(points.device(), terms.forms.data(), terms.scales.data(),
                                                   static_cast<int32_t>(terms.count), out.values.data(), &failure),
                  failure, control);
-    // each of three terms is shorter than |w|, and the later ones are less than a hundredth of it
     side.residual = terms.residual;
-    gamma *= 1.02;
+    // The lengths of the terms add up to less than this times |w|: a term leaves at most 2^-8 of each element, or in 8
+    // bits sqrt(d) / 254 <= 1.5 of the largest.
+    gamma *= points.precision() == Precision::kInt8 ? 8 : 1.02;
   } else if (points.precision() == Precision::kInt8) {
     const Int8Kernel& kernel = int8_kernel(points.simd());
     std::vector<int16_t> form(stride, 0);
