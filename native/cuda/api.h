@@ -10,7 +10,7 @@
 
 namespace coregain {
 
-constexpr uint32_t kCudaVersion = 2;
+constexpr uint32_t kCudaVersion = 3;
 
 enum class CudaCode : int32_t {
   kOk = 0,
@@ -96,12 +96,35 @@ struct CudaPointsProblem {
   const double* scales;   // [rows] where the rows are int8, else null
 };
 
-// C = A B^T of float32, sums of 128 products, then float64: [m, n] = [m, k] [n, k]^T; k a multiple of 16.
-struct CudaProduct {
-  int32_t device;
+// ---- matrices and their products (linear/device.h)
+
+// Two buffers in pinned memory through which matrices are filled and read, so that one is copied while the other is
+// filled.
+struct CudaStages {
+  void* memory[2];
+  uint64_t bytes;  // of each
+};
+
+// Rows `first` .. of a float32 matrix as one side of a product: its element (i, k) is that of row first + i and column
+// k, or where `across` that of row first + k and column i.
+struct CudaFactor {
+  const void* matrix;
+  int64_t first;
+  int32_t across;
+};
+
+enum class CudaWrite : int32_t { kStore, kAdd };
+
+// C(i, j) = or += sum_k A(i, k) B(j, k), i < m, j < n: float32 sums of 128 products, then float64. C is rows row .. and
+// columns col .. of `to`, float32 (kStore only) or float64. Of row i, what is beyond column i + diagonal may be
+// anything.
+struct CudaMultiply {
+  CudaFactor a, b;
+  void* to;
+  int64_t row, col;
   int64_t m, n, k;
-  const float *a, *b;
-  double* c;
+  int64_t diagonal;
+  CudaWrite write;
 };
 
 struct CudaTable {
@@ -138,7 +161,23 @@ struct CudaTable {
   // nearest[i] = min(nearest[i], |y_i - y_c|^2 over the centres)
   CudaCode (*points_centres)(void* points, const int32_t* centres, int64_t count, float* nearest, const int32_t* cancel,
                              CudaFailure* failure);
-  CudaCode (*product)(const CudaProduct* problem, CudaFailure* failure);
+
+  // A place for matrices; they are closed before it. `bytes` of each stage: more than a row of any matrix.
+  CudaCode (*linear_open)(int32_t device, uint64_t bytes, void** linear, CudaStages* stages, CudaFailure* failure);
+  void (*linear_close)(void* linear);
+  // What may still be taken.
+  CudaCode (*linear_free)(void* linear, uint64_t* bytes, CudaFailure* failure);
+  // [rows, stride] of float32, stride = cols rounded up to a multiple of 4; or [rows, cols] of float64. Not cleared.
+  CudaCode (*matrix_open)(void* linear, int64_t rows, int64_t cols, int32_t is_double, void** matrix,
+                          CudaFailure* failure);
+  void (*matrix_close)(void* matrix);
+  CudaCode (*matrix_clear)(void* matrix, CudaFailure* failure);
+  // Starts to copy whole rows, from or to a stage; what was computed before is there. `stage_wait` ends it.
+  CudaCode (*matrix_put)(void* matrix, int64_t first, int64_t rows, int32_t stage, CudaFailure* failure);
+  CudaCode (*matrix_get)(void* matrix, int64_t first, int64_t rows, int32_t stage, CudaFailure* failure);
+  CudaCode (*stage_wait)(void* linear, int32_t stage, CudaFailure* failure);
+  // After all copies that were started.
+  CudaCode (*multiply)(const CudaMultiply* problem, CudaFailure* failure);
 };
 
 }  // namespace coregain

@@ -3,6 +3,7 @@
 
 #include "cuda/api.h"
 #include "cuda/greedy.h"
+#include "cuda/linear.h"
 #include "cuda/pairwise.h"
 #include "cuda/runtime.h"
 
@@ -48,7 +49,16 @@ constexpr CudaTable kTable = {
     .points_products = cuda::points_products,
     .points_coverage = cuda::points_coverage,
     .points_centres = cuda::points_centres,
-    .product = cuda::product,
+    .linear_open = cuda::linear_open,
+    .linear_close = cuda::linear_close,
+    .linear_free = cuda::linear_free,
+    .matrix_open = cuda::matrix_open,
+    .matrix_close = cuda::matrix_close,
+    .matrix_clear = cuda::matrix_clear,
+    .matrix_put = cuda::matrix_put,
+    .matrix_get = cuda::matrix_get,
+    .stage_wait = cuda::stage_wait,
+    .multiply = cuda::multiply,
 };
 
 }  // namespace

@@ -17,7 +17,6 @@ constexpr size_t kTable = size_t{1} << 26;  // most numbers of a table of distan
 constexpr int64_t kBestQueries = 1024;      // queries, and columns, that KeepBest goes over at a time
 constexpr int64_t kBestColumns = 32768;
 constexpr size_t kPartials = size_t{1} << 24;  // most partial sums of coverage
-constexpr size_t kDriver = size_t{64} << 20;   // bytes that are left to the driver
 constexpr int64_t kTileRows = 128, kTileColumns = 64;
 
 int64_t whole_tiles(int64_t rows) {
@@ -28,12 +27,6 @@ void poll(const int32_t* cancel) {
   // the caller's word, which other threads write
   if (cancel != nullptr && std::atomic_ref<int32_t>(*const_cast<int32_t*>(cancel)).load(std::memory_order_relaxed) != 0)
     fail(CudaCode::kCancelled, "cancelled");
-}
-
-size_t free_bytes() {
-  size_t free = 0, all = 0;
-  check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
-  return free > kDriver ? free - kDriver : 0;
 }
 
 // Refuses what does not fit, with what is needed and what to do.
@@ -268,28 +261,6 @@ CudaCode points_coverage(void* points, const int32_t* candidates, int64_t count,
 CudaCode points_centres(void* points, const int32_t* centres, int64_t count, float* nearest, const int32_t* cancel,
                         CudaFailure* failure) {
   return guarded(failure, [&] { of(points).centres(centres, count, nearest, cancel); });
-}
-
-CudaCode product(const CudaProduct* problem, CudaFailure* failure) {
-  return guarded(failure, [&] {
-    check(cudaSetDevice(problem->device), "cudaSetDevice");
-    const auto m = static_cast<size_t>(problem->m), n = static_cast<size_t>(problem->n);
-    const auto k = static_cast<size_t>(problem->k);
-    if (m == 0 || n == 0) return;
-    expect_room("This product", (m + n) * k * sizeof(float) + m * n * sizeof(double));
-    Array<float> a(m * k, Place::kDevice), b(n * k, Place::kDevice);
-    Array<double> c(m * n, Place::kDevice);
-    const Stream stream;
-    stream.copy(a.data(), problem->a, m * k);
-    stream.copy(b.data(), problem->b, n * k);
-    const auto side = [](const Array<float>& x, int64_t rows) -> Side {
-      return {reinterpret_cast<const char*>(x.data()), nullptr, nullptr, nullptr, 0, static_cast<int32_t>(rows)};
-    };
-    launch_tiles<CudaPrecision::kFp32>(stream, side(a, problem->m), side(b, problem->n), k * sizeof(float),
-                                       WriteProducts{c.data(), n});
-    stream.copy(problem->c, c.data(), m * n);
-    stream.wait();
-  });
 }
 
 }  // namespace coregain::cuda

@@ -17,6 +17,5 @@ CudaCode points_coverage(void* points, const int32_t* candidates, int64_t count,
                          const int32_t* cancel, CudaFailure* failure);
 CudaCode points_centres(void* points, const int32_t* centres, int64_t count, float* nearest, const int32_t* cancel,
                         CudaFailure* failure);
-CudaCode product(const CudaProduct* problem, CudaFailure* failure);
 
 }  // namespace coregain::cuda

@@ -72,6 +72,14 @@ enum class Place {
   kPinned,  // host memory that kernels read over the bus
 };
 
+// What may still be taken on the current device, with some left to the driver.
+inline size_t free_bytes() {
+  constexpr size_t kDriver = size_t{64} << 20;
+  size_t free = 0, all = 0;
+  check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
+  return free > kDriver ? free - kDriver : 0;
+}
+
 // An array of plain numbers. Throws kMemory, with the bytes that were asked for.
 template <typename T>
 class Array {

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include "linear/device.h"
+
 namespace coregain::linear {
 namespace {
 
@@ -50,6 +52,15 @@ Panels::Panels(size_t count, size_t depth) : count_(count), depth_(depth) {
   std::fill_n(data_.data(), data_.size(), 0.0F);
 }
 
+Panels::Panels(const Part& part, const Workers& workers)
+    : Panels(workers.device == nullptr ? part.x.rows : 0, part.cols) {
+  count_ = part.x.rows;
+  if (workers.device == nullptr)
+    put(0, part, workers);
+  else
+    held_ = std::make_shared<const Held>(hold(part, workers));
+}
+
 void Panels::put(size_t first, const Part& part, const Workers& workers) {
   constexpr size_t kTogether = 256;  // elements of a vector between two changes of the vector
   const size_t begin_panel = first / kPanel, end_panel = (first + part.x.rows + kPanel - 1) / kPanel;
@@ -74,6 +85,8 @@ Coefficients::Coefficients(size_t count, size_t depth)
 }
 
 void project(const Part& part, const Panels& vectors, size_t diagonal, const Workers& workers, const Take& take) {
+  if (workers.device != nullptr)
+    return project_on_device(part, *vectors.held(), vectors.count(), diagonal, workers, take);
   const size_t n = part.x.rows, d = part.cols, stride = vectors.panels() * kPanel;
   const size_t together = std::clamp(kSums / stride / kRows * kRows, kRows, kMostRows);
   constexpr size_t kStride = kDepth + kApart;
@@ -105,6 +118,7 @@ void project(const Part& part, const Panels& vectors, size_t diagonal, const Wor
 }
 
 void combine(const Coefficients& left, const Part& part, bool lower, const Workers& workers, const Take& take) {
+  if (workers.device != nullptr) return combine_on_device(left, part, lower, workers, take);
   const size_t n = part.x.rows, d = part.cols, height = left.blocks() * kRows;
   const size_t together = std::clamp(kSums / height / kPanel, size_t{1}, kMostPanels);
   const size_t stride = together * kPanel;

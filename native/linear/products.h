@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 
 #include "core/buffer.h"
 #include "core/control.h"
@@ -12,12 +13,19 @@
 
 namespace coregain::linear {
 
+class Device;  // linear/device.h
+class DeviceMatrix;
+struct Held;
+
 // Columns [first, first + cols) of rows, less `shift`, as float32.
 struct Part {
   Matrix x;
   const double* shift = nullptr;  // [x.cols]; null = 0
   size_t first = 0;
   size_t cols = 0;
+  // Where a device has the same values already: from row `held_first` of this matrix on.
+  const DeviceMatrix* held = nullptr;
+  size_t held_first = 0;
 
   // All columns.
   explicit Part(const Matrix& matrix, const double* less = nullptr) : x(matrix), shift(less), cols(matrix.cols) {}
@@ -34,6 +42,7 @@ struct Workers {
   ThreadPool& pool;
   const Control& control;
   const GemmKernel& kernel;
+  Device* device = nullptr;  // null: the pool and the kernel do it all
 };
 
 // Vectors side by side, as GemmKernel takes them.
@@ -42,12 +51,14 @@ class Panels {
   // Zeros.
   Panels(size_t count, size_t depth);
   // The rows of `part`.
-  Panels(const Part& part, const Workers& workers) : Panels(part.x.rows, part.cols) { put(0, part, workers); }
+  Panels(const Part& part, const Workers& workers);
   // The rows of `part` become vectors first, first + 1, ...
   void put(size_t first, const Part& part, const Workers& workers);
 
   size_t count() const { return count_; }
   size_t depth() const { return depth_; }
+  // Where they are on a device; null on the processor.
+  const std::shared_ptr<const Held>& held() const { return held_; }
   size_t panels() const { return (count_ + GemmKernel::kPanel - 1) / GemmKernel::kPanel; }
   // Elements from `from` on of the vectors of a panel.
   const float* at(size_t panel, size_t from) const {
@@ -57,6 +68,7 @@ class Panels {
  private:
   size_t count_, depth_;
   Buffer<float> data_;
+  std::shared_ptr<const Held> held_;
 };
 
 // Left factor of `combine`: [count, depth] float32, with room for whole blocks of rows.
@@ -82,8 +94,8 @@ using Take = std::function<void(size_t first_row, size_t rows, size_t first_col,
 constexpr size_t kAll = static_cast<size_t>(-1) / 2;
 
 // Part [n, d] times vectors [m, d] transposed: [n, m]. Products are float32 sums of at most GemmKernel::kDepth terms,
-// added in float64; the same bits for any number of threads and any SIMD level. Of row i, columns beyond `diagonal` + i
-// may be missing. Throws Error ERR_CANCELLED.
+// added in float64; the same bits for any number of threads and any SIMD level (on a device others, of 128 terms). Of
+// row i, columns beyond `diagonal` + i may be missing. Throws Error ERR_CANCELLED.
 void project(const Part& part, const Panels& vectors, size_t diagonal, const Workers& workers, const Take& take);
 
 // Coefficients [m, n] times part [n, d]: [m, d]; where `lower`, what is above the diagonal may be missing. The rest as

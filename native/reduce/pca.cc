@@ -15,10 +15,19 @@ std::unique_ptr<PcaFit> PcaFit::make(const PcaTask& task) {
   return krylov_fit(task);
 }
 
+PcaFit::PcaFit(const PcaTask& t) : task(t), pool_(t.threads) {
+  // the Gram matrix is as wide as there are rows
+  const size_t widest = std::max(t.cols, t.method == "gram" ? t.rows : 0);
+  if (t.device.library != nullptr) device_ = std::make_unique<linear::Device>(t.device, widest);
+}
+
 void transform(const Matrix& rows, const double* mean, const float* vectors, size_t k, const double* scale, void* out,
-               bool is_double, unsigned threads, const std::string& simd, const Control& control) {
+               bool is_double, unsigned threads, const std::string& simd, const Control& control,
+               const linear::DeviceChoice& device) {
   ThreadPool pool(threads);
-  const linear::Workers workers = {pool, control, gemm_kernel(simd)};
+  std::unique_ptr<linear::Device> on;
+  if (device.library != nullptr) on = std::make_unique<linear::Device>(device, std::max(rows.cols, k));
+  const linear::Workers workers = {pool, control, gemm_kernel(simd), on.get()};
   const linear::Panels panels(linear::Part({vectors, false, k, rows.cols}), workers);
   // Float32 products of what is not finite are not either.
   std::vector<char> bad(rows.rows, 0);

@@ -19,6 +19,7 @@
 #include "core/control.h"
 #include "core/matrix.h"
 #include "core/thread_pool.h"
+#include "linear/device.h"
 
 namespace coregain::reduce {
 
@@ -35,6 +36,7 @@ struct PcaTask {
   size_t resident_rows = 0;  // of Gram: rows that a pass compares all later ones with
   unsigned threads = 0;
   std::string simd;
+  linear::DeviceChoice device;  // that the products are computed on
 };
 
 // What was found; k = variance.size().
@@ -55,7 +57,7 @@ class PcaFit {
   // The row at which the pass that is due begins; N where none is.
   virtual size_t first_row() const = 0;
   // Rows first.. of the matrix, in their order, to the last one; `done` hears how many rows of the block are done.
-  // Throws Error ERR_NOT_FINITE or ERR_PCA_OVERFLOW with the row of the block, ERR_CANCELLED.
+  // Throws Error ERR_NOT_FINITE or ERR_PCA_OVERFLOW with the row of the block, ERR_DEVICE, ERR_MEMORY, ERR_CANCELLED.
   virtual void feed(const Matrix& block, size_t first, const Control& control,
                     const std::function<void(size_t)>& done) = 0;
   // After the last row. Throws ERR_PCA_NO_VARIANCE where all rows are equal, ERR_CANCELLED.
@@ -70,15 +72,19 @@ class PcaFit {
   const PcaTask task;
 
  protected:
-  explicit PcaFit(const PcaTask& t) : task(t), pool_(t.threads) {}
+  // Throws Error ERR_DEVICE, ERR_MEMORY.
+  explicit PcaFit(const PcaTask& t);
+  linear::Workers workers_of(const Control& control) { return {pool_, control, gemm_kernel(task.simd), device_.get()}; }
   ThreadPool pool_;
+  std::unique_ptr<linear::Device> device_;  // null: the processor
   Components found_;
 };
 
 // Rows [n, d] less the mean, times `vectors` [k, d] transposed, each column times its `scale` (null = 1): [n, k], to
-// `out`. Throws Error ERR_PCA_OVERFLOW with the row, ERR_CANCELLED.
+// `out`. Throws Error ERR_PCA_OVERFLOW with the row, ERR_DEVICE, ERR_MEMORY, ERR_CANCELLED.
 void transform(const Matrix& rows, const double* mean, const float* vectors, size_t k, const double* scale, void* out,
-               bool is_double, unsigned threads, const std::string& simd, const Control& control);
+               bool is_double, unsigned threads, const std::string& simd, const Control& control,
+               const linear::DeviceChoice& device = {});
 
 // Each row of [k, d] is turned so that its entry of largest magnitude (the first of equals) is positive, and made 1
 // long; `turned` gets 1 for each row whose sign changed.

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "core/error.h"
+#include "linear/device.h"
 #include "linear/eigen.h"
 #include "linear/products.h"
 #include "reduce/moments.h"
@@ -16,14 +18,23 @@ class CovarianceFit : public PcaFit {
  public:
   explicit CovarianceFit(const PcaTask& t) : PcaFit(t), moments_(t.cols, t.about_zero), scatter_(t.cols * t.cols) {
     std::fill_n(scatter_.data(), scatter_.size(), 0.0);
+    if (device_ == nullptr) return;
+    on_device_ = std::make_unique<linear::DeviceMatrix>(*device_, t.cols, t.cols, linear::DeviceMatrix::Type::kDouble);
+    on_device_->clear();
   }
 
   size_t first_row() const override { return done_ ? task.rows : 0; }
 
   void feed(const Matrix& block, size_t, const Control& control, const std::function<void(size_t)>& done) override {
     moments_.add(block, pool_, control);
-    const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
+    const linear::Workers workers = workers_of(control);
     const size_t d = task.cols;
+    if (on_device_ != nullptr) {
+      const linear::DeviceMatrix rows(linear::Part(block, moments_.shift().data()), workers);
+      on_device_->product(rows.side(0, true), rows.side(0, true), {d, d, block.rows}, CudaWrite::kAdd, 0);
+      done(block.rows);
+      return;
+    }
     for (size_t from = 0; from < block.rows; from += kRows) {
       const size_t count = std::min(kRows, block.rows - from);
       const Matrix rows = {block.is_double ? static_cast<const void*>(block.f64(from)) : block.f32(from),
@@ -43,6 +54,10 @@ class CovarianceFit : public PcaFit {
   void end_pass(const Control& control) override {
     const size_t d = task.cols;
     const auto n = static_cast<double>(moments_.rows());
+    if (on_device_ != nullptr)
+      on_device_->read(0, d, workers_of(control),
+                       [&](size_t row, const double* sums) { std::copy_n(sums, row + 1, scatter_.data() + row * d); });
+    on_device_.reset();
     for (size_t i = 0; i < d; ++i) {
       for (size_t j = 0; j <= i; ++j) {
         const double centred = scatter_[i * d + j] - n * moments_.drift(i) * moments_.drift(j);
@@ -77,7 +92,8 @@ class CovarianceFit : public PcaFit {
   }
 
   Moments moments_;
-  Buffer<double> scatter_;  // [d, d], lower triangle
+  Buffer<double> scatter_;                           // [d, d], lower triangle
+  std::unique_ptr<linear::DeviceMatrix> on_device_;  // the same, while rows go by
   bool done_ = false;
 };
 

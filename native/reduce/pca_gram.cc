@@ -2,6 +2,7 @@
 #include <cmath>
 #include <memory>
 
+#include "linear/device.h"
 #include "linear/eigen.h"
 #include "linear/products.h"
 #include "reduce/moments.h"
@@ -10,7 +11,8 @@
 namespace coregain::reduce {
 namespace {
 
-constexpr size_t kColumns = 4096;  // of which products are added at a time
+constexpr size_t kColumns = 4096;           // of which products are added at a time
+constexpr size_t kColumnsOnDevice = 16384;  // which need not stay in a cache
 
 // If u is an eigenvector of the Gram matrix G = Xc Xc^T with eigenvalue s, the scores are u sqrt(s), and Xc^T u /
 // sqrt(s) is the component.
@@ -19,6 +21,12 @@ class GramFit : public PcaFit {
   explicit GramFit(const PcaTask& t) : PcaFit(t), moments_(t.cols, t.about_zero), gram_(t.rows * t.rows) {
     std::fill_n(gram_.data(), gram_.size(), 0.0);
     resident_ = std::clamp(task.resident_rows, size_t{1}, task.rows);
+    if (device_ == nullptr) return;
+    on_device_ = std::make_unique<linear::DeviceMatrix>(*device_, t.rows, t.rows, linear::DeviceMatrix::Type::kDouble);
+    on_device_->clear();
+    // half of what is left for rows that stay, where they come block by block
+    if (resident_ < task.rows)
+      resident_ = std::clamp(device_->free() / 2 / (sizeof(float) * t.cols), size_t{1}, resident_);
   }
 
   size_t first_row() const override {
@@ -27,7 +35,7 @@ class GramFit : public PcaFit {
 
   void feed(const Matrix& block, size_t first, const Control& control,
             const std::function<void(size_t)>& done) override {
-    const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
+    const linear::Workers workers = workers_of(control);
     if (stage_ == Stage::kComponents) {
       combine(block, first, workers);
       return;
@@ -35,9 +43,11 @@ class GramFit : public PcaFit {
     if (begin_ == 0) moments_.add(block, pool_, control);
     const size_t end = std::min(begin_ + resident_, task.rows);
     if (first == begin_ && first + block.rows >= end && end == task.rows) {
+      if (on_device_ != nullptr) return compare_on_device(block, first, workers, done);
       compare(block, first, first, end, nullptr, workers, done);  // all that there is: nothing needs to be kept
       return;
     }
+    if (on_device_ != nullptr) return compare_with_kept(block, first, end, workers, done);
     if (kept_.empty())
       for (size_t from = 0; from < task.cols; from += kColumns)
         kept_.emplace_back(end - begin_, std::min(kColumns, task.cols - from));
@@ -54,6 +64,7 @@ class GramFit : public PcaFit {
       return;
     }
     kept_.clear();
+    kept_on_device_.reset();
     begin_ += resident_;
     if (begin_ < task.rows) return;
     solve(control);
@@ -106,8 +117,44 @@ class GramFit : public PcaFit {
     }
   }
 
+  // The same of the last rows, or all, on a device: a part of the columns is there at a time.
+  void compare_on_device(const Matrix& block, size_t first, const linear::Workers& workers,
+                         const std::function<void(size_t)>& done) {
+    const size_t n = block.rows, room = device_->free() / 2 / (sizeof(float) * n);
+    const size_t width = std::max<size_t>(1, std::min(room, kColumnsOnDevice));
+    for (size_t col = 0; col < task.cols; col += width) {
+      const linear::Part part(block, moments_.shift().data(), col, std::min(width, task.cols - col));
+      const linear::DeviceMatrix rows(part, workers);
+      on_device_->product(rows.side(), rows.side(), {n, n, part.cols}, CudaWrite::kAdd, 0, first, first);
+      done(n * (col + part.cols) / task.cols);
+    }
+  }
+
+  // And of a block with rows [begin_, end) that are not behind its own.
+  void compare_with_kept(const Matrix& block, size_t first, size_t end, const linear::Workers& workers,
+                         const std::function<void(size_t)>& done) {
+    using linear::DeviceMatrix;
+    const linear::Part part(block, moments_.shift().data());
+    if (kept_on_device_ == nullptr)
+      kept_on_device_ = std::make_unique<DeviceMatrix>(*device_, end - begin_, task.cols, DeviceMatrix::Type::kFloat);
+    const DeviceMatrix rows(part, workers);
+    if (first < end) {
+      linear::Part resident = part;
+      resident.x.rows = std::min(block.rows, end - first);
+      kept_on_device_->put(first - begin_, resident, workers);
+    }
+    const size_t known = std::min(end, first + block.rows) - begin_;
+    on_device_->product(rows.side(), kept_on_device_->side(), {block.rows, known, task.cols}, CudaWrite::kAdd,
+                        first - begin_, first, begin_);
+    done(block.rows);
+  }
+
   void solve(const Control& control) {
     const size_t n = task.rows;
+    if (on_device_ != nullptr)
+      on_device_->read(0, n, workers_of(control),
+                       [&](size_t row, const double* sums) { std::copy_n(sums, row + 1, gram_.data() + row * n); });
+    on_device_.reset();
     // Rows were shifted by the mean of the first block: what is left of the mean goes out of rows and columns.
     std::vector<double> mean(n, 0);
     for (size_t i = 0; i < n; ++i) {
@@ -164,9 +211,11 @@ class GramFit : public PcaFit {
   }
 
   Moments moments_;
-  Buffer<double> gram_;               // [N, N], lower triangle
-  Buffer<double> vectors_;            // [k or more, N]
-  std::vector<linear::Panels> kept_;  // rows [begin_, begin_ + resident_), by columns
+  Buffer<double> gram_;                                   // [N, N], lower triangle
+  Buffer<double> vectors_;                                // [k or more, N]
+  std::vector<linear::Panels> kept_;                      // rows [begin_, begin_ + resident_), by columns
+  std::unique_ptr<linear::DeviceMatrix> on_device_;       // the lower triangle, while rows go by
+  std::unique_ptr<linear::DeviceMatrix> kept_on_device_;  // rows [begin_, begin_ + resident_)
   size_t resident_ = 0, begin_ = 0;
   Stage stage_ = Stage::kGram;
 };

@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <memory>
 
 #include "core/error.h"
+#include "linear/device.h"
 #include "linear/eigen.h"
 #include "linear/products.h"
 #include "objectives/random.h"
@@ -17,6 +20,7 @@ constexpr size_t kMostFactor = 4;                 // dimensions of the space, in
 constexpr double kNothing = 1e-5;                 // of a direction, after the others were taken out: rounding
 constexpr int kRounds = 4;                        // of orthonormalisation, at most
 constexpr double kOrthonormal = 1e-6;
+constexpr size_t kSpare = size_t{1} << 29;  // bytes of a device that rows which stay there leave to the rest
 
 Matrix rows_of(const Matrix& x, size_t from, size_t count) {
   return {x.is_double ? static_cast<const void*>(x.f64(from)) : x.f32(from), x.is_double, count, x.cols};
@@ -38,21 +42,29 @@ class KrylovFit : public PcaFit {
       objectives::Words words(t.seed, c);
       for (size_t j = 0; j < t.cols; ++j) w_[c * t.cols + j] = (words.next() & 1) != 0 ? 1 : -1;
     }
+    if (device_ == nullptr) return;
+    using linear::DeviceMatrix;
+    v_on_device_ = std::make_unique<DeviceMatrix>(*device_, most_, t.cols, DeviceMatrix::Type::kFloat);
+    w_on_device_ = std::make_unique<DeviceMatrix>(*device_, width(0), t.cols, DeviceMatrix::Type::kDouble);
   }
 
   size_t first_row() const override { return done_ ? task.rows : 0; }
 
   void feed(const Matrix& block, size_t first, const Control& control,
             const std::function<void(size_t)>& done) override {
-    const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
+    const linear::Workers workers = workers_of(control);
     const bool opening = found_.passes == 0;
     if (opening) moments_.add(block, pool_, control);
     if (first == 0) begin_pass(workers);
     const double* const shift = opening ? moments_.shift().data() : found_.mean.data();
-    const linear::Panels vectors(linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}), workers);
-    for (size_t from = 0; from < block.rows; from += kRows) {
-      const size_t count = std::min(kRows, block.rows - from);
-      const linear::Part part(rows_of(block, from, count), shift);
+    const linear::Panels vectors(vectors_from(used_, block_), workers);
+    // a device has no cache that they should stay in
+    const size_t together = device_ == nullptr ? kRows : block.rows;
+    for (size_t from = 0; from < block.rows; from += together) {
+      const size_t count = std::min(together, block.rows - from);
+      linear::Part part(rows_of(block, from, count), shift);
+      const std::shared_ptr<const linear::DeviceMatrix> there = rows_on_device(part, first + from, workers);
+      part.held = there.get();
       linear::Coefficients left(block_, count);
       float* const y = y_.back().data() + (first + from) * block_;
       linear::project(part, vectors, linear::kAll, workers,
@@ -70,17 +82,25 @@ class KrylovFit : public PcaFit {
                workers);
         continue;
       }
-      linear::combine(left, part, false, workers,
-                      [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
-                        for (size_t c = 0; c < rows; ++c)
-                          for (size_t j = 0; j < cols; ++j) w_[(row + c) * task.cols + col + j] += sums[c * stride + j];
-                      });
+      if (device_ != nullptr)
+        linear::add_combined(left, part, workers, *w_on_device_);
+      else
+        linear::combine(left, part, false, workers,
+                        [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
+                          for (size_t c = 0; c < rows; ++c)
+                            for (size_t j = 0; j < cols; ++j)
+                              w_[(row + c) * task.cols + col + j] += sums[c * stride + j];
+                        });
       done(from + count);
     }
   }
 
   void end_pass(const Control& control) override {
-    const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
+    const linear::Workers workers = workers_of(control);
+    if (device_ != nullptr && !last_)
+      w_on_device_->read(0, block_, workers, [&](size_t c, const double* sums) {
+        std::copy_n(sums, task.cols, w_.data() + c * task.cols);
+      });
     if (found_.passes++ == 0) centre();
     if (last_) {
       used_ += block_;
@@ -101,7 +121,7 @@ class KrylovFit : public PcaFit {
   bool has_scores() const override { return task.scores; }
 
   void scores(void* out, bool is_double, bool whiten, const Control& control) override {
-    const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
+    const linear::Workers workers = workers_of(control);
     const size_t n = task.rows, k = found_.variance.size();
     const linear::Panels panels(linear::Part({ritz_.data(), false, k, used_}), workers);
     for (size_t from = 0; from < n; from += kRows) {
@@ -143,10 +163,35 @@ class KrylovFit : public PcaFit {
     block_ = next_;
     if (!task.scores && y_.size() == 2) y_.erase(y_.begin());
     y_.push_back({Buffer<float>(task.rows * block_), block_});
+    if (device_ != nullptr) {
+      v_on_device_->put(used_, linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}), workers);
+      w_on_device_->clear();
+    }
     if (last_)
       w_ = {};
     else
       std::fill_n(w_.data(), block_ * task.cols, 0.0);
+  }
+
+  // Vectors [first, first + count), those of this pass and before.
+  linear::Part vectors_from(size_t first, size_t count) const {
+    linear::Part part({v_.data() + first * task.cols, false, count, task.cols});
+    part.held = v_on_device_.get();
+    part.held_first = first;
+    return part;
+  }
+
+  // Rows on the device, or null. They stay there from the second pass on, whose mean is that of all later ones, as long
+  // as there is room.
+  std::shared_ptr<const linear::DeviceMatrix> rows_on_device(const linear::Part& part, size_t first,
+                                                             const linear::Workers& workers) {
+    if (device_ == nullptr) return nullptr;
+    const auto at = stay_.find(first);
+    if (at != stay_.end() && at->second->rows() == part.x.rows) return at->second;
+    auto rows = std::make_shared<const linear::DeviceMatrix>(part, workers);
+    const size_t other = kSpare + 4 * w_on_device_->bytes() + 4 * part.x.rows * block_ * sizeof(double);
+    if (found_.passes > 0 && !last_ && device_->free() > rows->bytes() + other) stay_[first] = rows;
+    return rows;
   }
 
   // Adds what rows of Y_last and of another Y give to the elements of T at (used.., to..).
@@ -177,7 +222,7 @@ class KrylovFit : public PcaFit {
   // Each of the first `count` rows of w times all vectors: [count, used].
   std::vector<double> products(size_t count, const linear::Workers& workers) {
     std::vector<double> out(count * used_);
-    const linear::Panels panels(linear::Part({v_.data(), false, used_, task.cols}), workers);
+    const linear::Panels panels(vectors_from(0, used_), workers);
     linear::project(linear::Part({w_.data(), true, count, task.cols}), panels, linear::kAll, workers,
                     [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
                       for (size_t i = 0; i < rows; ++i) std::copy_n(sums + i * stride, cols, &out[(row + i) * used_]);
@@ -191,7 +236,7 @@ class KrylovFit : public PcaFit {
     linear::Coefficients left(count, used_);
     for (size_t c = 0; c < count; ++c)
       for (size_t q = 0; q < used_; ++q) left.row(c)[q] = static_cast<float>(along[c * used_ + q]);
-    linear::combine(left, linear::Part({v_.data(), false, used_, task.cols}), false, workers,
+    linear::combine(left, vectors_from(0, used_), false, workers,
                     [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
                       for (size_t c = 0; c < rows; ++c)
                         for (size_t j = 0; j < cols; ++j) w_[(row + c) * task.cols + col + j] -= sums[c * stride + j];
@@ -217,8 +262,9 @@ class KrylovFit : public PcaFit {
       }
       count = kept;
       if (count == 0) return 0;
-      const linear::Part part({w_.data(), true, count, d});
+      linear::Part part({w_.data(), true, count, d});
       const linear::Panels panels(part, workers);
+      if (panels.held() != nullptr) part.held = panels.held()->matrix.get();
       Buffer<double> gram(count * count);
       double off = 0;
       linear::project(part, panels, linear::kAll, workers,
@@ -298,7 +344,7 @@ class KrylovFit : public PcaFit {
     for (size_t q = 0; q < k; ++q)
       for (size_t c = 0; c < used_; ++c) left.row(q)[c] = static_cast<float>(e.vectors[q * used_ + c]);
     found_.vectors = Buffer<float>(k * d);
-    linear::combine(left, linear::Part({v_.data(), false, used_, d}), false, workers,
+    linear::combine(left, vectors_from(0, used_), false, workers,
                     [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
                       for (size_t q = 0; q < rows; ++q)
                         for (size_t j = 0; j < cols; ++j)
@@ -310,6 +356,9 @@ class KrylovFit : public PcaFit {
       for (size_t c = 0; c < used_; ++c) ritz_[q * used_ + c] = turned[q] != 0 ? -left.row(q)[c] : left.row(q)[c];
     v_ = {};
     w_ = {};
+    v_on_device_.reset();
+    w_on_device_.reset();
+    stay_.clear();
     done_ = true;
   }
 
@@ -324,6 +373,10 @@ class KrylovFit : public PcaFit {
   std::vector<double> t_, along_, captured_;
   std::vector<Y> y_;
   Buffer<float> ritz_;  // [k, used]
+  // The same on a device: of V the rows of this pass and before, of W the sums of this pass; and rows of X, by the
+  // first.
+  std::unique_ptr<linear::DeviceMatrix> v_on_device_, w_on_device_;
+  std::map<size_t, std::shared_ptr<const linear::DeviceMatrix>> stay_;
 };
 
 }  // namespace

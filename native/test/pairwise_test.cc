@@ -312,29 +312,6 @@ TEST("a cancelled call says so and leaves the points usable") {
   }
 }
 
-TEST("a product of two matrices on the device") {
-  Random random{14};
-  const size_t m = 130, n = 70, k = 272;
-  const std::vector<double> a = make("isotropic", m, k, random), b = make("isotropic", n, k, random);
-  std::vector<float> left(a.begin(), a.end()), right(b.begin(), b.end());
-  std::vector<double> c(m * n);
-  const CudaProduct problem = {
-      0,       static_cast<int64_t>(m), static_cast<int64_t>(n), static_cast<int64_t>(k), left.data(), right.data(),
-      c.data()};
-  CudaFailure failure;
-  EXPECT(coregain_cuda_table()->product(&problem, &failure) == CudaCode::kOk);
-  for (size_t i = 0; i < m; ++i)
-    for (size_t j = 0; j < n; ++j) {
-      Real want = 0, magnitudes = 0;
-      for (size_t t = 0; t < k; ++t) {
-        const Real term = static_cast<Real>(left[i * k + t]) * static_cast<Real>(right[j * k + t]);
-        want += term;
-        magnitudes += std::abs(term);
-      }
-      expect_within(c[i * n + j], want, static_cast<double>(magnitudes) * 129 * 0x1.01p-24, "product");
-    }
-}
-
 }  // namespace
 }  // namespace coregain
 
