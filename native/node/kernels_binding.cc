@@ -141,7 +141,11 @@ Napi::Value nearest(const Napi::CallbackInfo& info, Jobs& jobs) {
   const auto k = static_cast<size_t>(std::max(0.0, number(job, "k", 0)));
   if (k < 1 || k >= points.rows()) throw Napi::RangeError::New(info.Env(), "`k` must be 1 to rows - 1.");
   return start(
-      info, jobs, work, [k](Work& w) { w.neighbours = pairwise::nearest(*w.points, *w.points, k, w.control); },
+      info, jobs, work,
+      [k](Work& w) {
+        w.neighbours =
+            pairwise::nearest(*w.points, *w.points, k, w.control, [&](size_t done) { w.control.done(done); });
+      },
       [](Napi::Env env, const Work& w) -> Napi::Value {
         const Napi::Object out = Napi::Object::New(env);
         out.Set("rows", to_array<Napi::Int32Array>(env, w.neighbours.row));

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "core/cuda_library.h"
 #include "node/addon.h"
 #include "node/arguments.h"
 #include "reduce/pca.h"
@@ -25,6 +26,11 @@ struct FitJob {
   size_t first = 0;
   Control control;
 };
+
+// In a job: opening the CUDA library takes some tenths of a second.
+linear::DeviceChoice choice_of(int32_t device) {
+  return {device < 0 ? nullptr : cuda_support().table, device};
+}
 
 Handle& handle_of(const Napi::Value& value) {
   if (!value.IsExternal()) throw Napi::TypeError::New(value.Env(), "The first argument must come from pcaOpen.");
@@ -53,6 +59,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   task.resident_rows = count("residentRows");
   task.threads = static_cast<unsigned>(number(from, "threads", 0));
   task.simd = text(from, "simd");
+  task.device.index = static_cast<int32_t>(number(from, "device", -1));
   if (task.rows < 2 || task.cols < 1 || task.dims < 1)
     throw Napi::RangeError::New(info.Env(), "PCA needs two rows, one column and one dimension.");
   auto* handle = new Handle(std::make_shared<Fit>(Fit{std::move(task), nullptr}));
@@ -78,7 +85,11 @@ Napi::Value feed(const Napi::CallbackInfo& info, Jobs& jobs) {
                                     .run =
                                         [work] {
                                           std::unique_ptr<reduce::PcaFit>& fit = work->handle->fit;
-                                          if (fit == nullptr) fit = reduce::PcaFit::make(work->handle->task);
+                                          if (fit == nullptr) {
+                                            reduce::PcaTask& task = work->handle->task;
+                                            task.device = choice_of(task.device.index);
+                                            fit = reduce::PcaFit::make(task);
+                                          }
                                           fit->feed(work->block, work->first, work->control,
                                                     [&](size_t rows) { work->control.done(rows); });
                                         },
@@ -159,6 +170,7 @@ Napi::Value transform(const Napi::CallbackInfo& info, Jobs& jobs) {
     throw Napi::RangeError::New(info.Env(), "pcaTransform: the arguments contradict each other.");
   const auto threads = static_cast<unsigned>(number(job, "threads", 0));
   const std::string simd = text(job, "simd");
+  const auto device = static_cast<int32_t>(number(job, "device", -1));
   return jobs.start(info.Env(), {
                                     .run =
                                         [=] {
@@ -166,7 +178,7 @@ Napi::Value transform(const Napi::CallbackInfo& info, Jobs& jobs) {
                                                             static_cast<const float*>(vectors.data), k,
                                                             static_cast<const double*>(scale.data),
                                                             const_cast<void*>(out.data), out.is_double, threads, simd,
-                                                            work->control);
+                                                            work->control, choice_of(device));
                                         },
                                     .resolve = [](Napi::Env env) { return env.Undefined(); },
                                     .cancel = [work] { work->control.cancel(); },

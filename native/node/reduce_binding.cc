@@ -2,6 +2,7 @@
 // here.
 #include <memory>
 
+#include "core/cuda_library.h"
 #include "node/addon.h"
 #include "node/arguments.h"
 #include "reduce/umap.h"
@@ -42,9 +43,15 @@ std::shared_ptr<Work> work_of(const Napi::Object& job, const char* rows_name, co
   task.seed = static_cast<uint64_t>(std::max(0.0, number(job, "seed", 0)));
   task.threads = static_cast<unsigned>(std::max(0.0, number(job, "threads", 0)));
   task.simd = text(job, "simd");
+  task.device.index = static_cast<int32_t>(number(job, "device", -1));
   if (task.x.data == nullptr || rows > INT32_MAX || task.neighbours < 2 || task.neighbours >= rows)
     throw Napi::RangeError::New(job.Env(), "UMAP needs 3 to 2^31 - 1 rows, and 2 to N - 1 neighbours.");
   return work;
+}
+
+// In the job: opening the CUDA library takes some tenths of a second.
+void find_device(reduce::Umap& task) {
+  if (task.device.index >= 0) task.device.library = cuda_support().table;
 }
 
 Napi::Value start_fit(const Napi::Object& job, Jobs& jobs) {
@@ -53,6 +60,7 @@ Napi::Value start_fit(const Napi::Object& job, Jobs& jobs) {
   return jobs.start(job.Env(), {
                                    .run =
                                        [work, out] {
+                                         find_device(work->task);
                                          work->layout = reduce::fit(work->task, work->control);
                                          std::copy(work->layout.points.begin(), work->layout.points.end(), out);
                                        },
@@ -63,6 +71,7 @@ Napi::Value start_fit(const Napi::Object& job, Jobs& jobs) {
                                          result.Set("b", work->layout.curve.b);
                                          result.Set("neighbourSearch", work->layout.exact ? "exact" : "nn-descent");
                                          result.Set("recall", work->layout.recall);
+                                         result.Set("onDevice", work->layout.on_device);
                                          return result;
                                        },
                                    .cancel = [work] { work->control.cancel(); },
@@ -85,6 +94,7 @@ Napi::Value start_place(const Napi::Object& job, Jobs& jobs) {
       {
           .run =
               [work, out] {
+                find_device(work->task);
                 work->points = reduce::place(work->task, work->layout, work->queries, work->control);
                 std::copy(work->points.begin(), work->points.end(), out);
               },

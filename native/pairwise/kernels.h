@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "pairwise/products.h"
@@ -30,7 +31,11 @@ Gains coverage_gains(const Points& points, const Chosen& candidates, const float
 size_t update_centres(const Points& points, const Chosen& centres, float* nearest, double* errors, Control& control);
 
 // The k rows with the least reduce::distance to each query, of Points::x(): exact whatever the precision. `queries` are
-// made with the origin and the library of `rows`; where they are one object, no row is its own neighbour.
-reduce::Neighbours nearest(const Points& queries, const Points& rows, size_t k, Control& control);
+// made with the origin and the library of `rows`; where they are one object, no row is its own neighbour. `done` is
+// called with the queries that are finished.
+reduce::Neighbours nearest(const Points& queries, const Points& rows, size_t k, const Control& control,
+                           const std::function<void(size_t)>& done);
+// Whether a device can propose enough rows for that; otherwise the processor answers.
+bool device_finds(size_t k);
 
 }  // namespace coregain::pairwise

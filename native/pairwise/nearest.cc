@@ -15,6 +15,11 @@ constexpr size_t kMostProposed = 1024;  // that the device can keep of a query
 
 using Found = std::pair<double, int32_t>;
 
+// Half as many again, so that rounding rarely hides one.
+size_t proposed_for(size_t k, bool same) {
+  return k + (same ? 1 : 0) + std::max<size_t>(16, k / 2);
+}
+
 // k of the rows that the processor finds for some queries; `same`: without the query itself.
 void on_processor(const Points& queries, const Points& rows, const std::vector<size_t>& list, bool same, size_t k,
                   reduce::Neighbours& out, const Control& control) {
@@ -40,14 +45,17 @@ void on_processor(const Points& queries, const Points& rows, const std::vector<s
 
 }  // namespace
 
-reduce::Neighbours nearest(const Points& queries, const Points& rows, size_t k, Control& control) {
+bool device_finds(size_t k) {
+  return proposed_for(k, true) <= kMostProposed;
+}
+
+reduce::Neighbours nearest(const Points& queries, const Points& rows, size_t k, const Control& control,
+                           const std::function<void(size_t)>& done) {
   const bool same = &queries == &rows;
-  const size_t n = rows.rows(), own = same ? 1 : 0;
-  // half as many again, so that rounding rarely hides one
-  const size_t proposed = std::min(n, k + own + std::max<size_t>(16, k / 2));
+  const size_t n = rows.rows();
+  const size_t proposed = std::min(n, proposed_for(k, same));
   if (rows.device() == nullptr || proposed > kMostProposed)
-    return reduce::nearest(queries.x(), rows.x(), same, k, rows.pool(), control, rows.simd(),
-                           [&](size_t done) { control.done(done); });
+    return reduce::nearest(queries.x(), rows.x(), same, k, rows.pool(), control, rows.simd(), done);
   reduce::Neighbours out;
   out.k = k;
   out.row.resize(queries.rows() * k);
@@ -88,7 +96,7 @@ reduce::Neighbours nearest(const Points& queries, const Points& rows, size_t k, 
         undecided[query] = (least - moved) * relative > found[k - 1].first ? 0 : 1;
       }
     });
-    control.done(first + count);
+    done(first + count);
   }
   std::vector<size_t> list;
   for (size_t i = 0; i < undecided.size(); ++i)

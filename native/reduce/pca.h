@@ -36,7 +36,7 @@ struct PcaTask {
   size_t resident_rows = 0;  // of Gram: rows that a pass compares all later ones with
   unsigned threads = 0;
   std::string simd;
-  linear::DeviceChoice device;  // that the products are computed on
+  linear::DeviceChoice device{};  // that the products are computed on
 };
 
 // What was found; k = variance.size().

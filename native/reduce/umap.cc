@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "core/cpu.h"
+#include "core/error.h"
 #include "core/thread_pool.h"
+#include "pairwise/kernels.h"
 #include "reduce/layout.h"
 #include "reduce/neighbours.h"
 #include "reduce/nn_descent.h"
@@ -42,6 +44,28 @@ void drop_light_edges(Graph& graph, size_t epochs) {
 
 constexpr size_t kRecallRows = 256;
 
+// Whether a device is to compare all rows.
+bool compares_on_device(const Umap& task) {
+  if (task.device.library == nullptr || task.search == Search::descent) return false;
+  const bool finds = pairwise::device_finds(task.neighbours - 1);
+  if (task.search == Search::exact) {
+    if (finds) return true;
+    throw Error("ERR_DEVICE", "A device does not find " + std::to_string(task.neighbours) +
+                                  " neighbours of a row. Use fewer neighbours, or the device \"cpu\".");
+  }
+  const auto n = static_cast<double>(task.x.rows);
+  return finds && n * n * static_cast<double>(task.x.cols) <= kMostOnDevice;
+}
+
+pairwise::PointsTask points_of(const Umap& task, const Matrix& x, const double* origin) {
+  return {.x = x,
+          .threads = task.threads,
+          .simd = task.simd,
+          .library = task.device.library,
+          .device = task.device.index,
+          .origin = origin};
+}
+
 // Neighbours of the training rows; the layout learns how they were found.
 Neighbours search(const Umap& task, const Halves& halves, ThreadPool& pool, Layout& layout) {
   const size_t n = task.x.rows, k = task.neighbours - 1;
@@ -56,6 +80,11 @@ Neighbours search(const Umap& task, const Halves& halves, ThreadPool& pool, Layo
     return near;
   };
   constexpr size_t kUsual = 14, kHard = 28;
+  if (compares_on_device(task)) {
+    layout.on_device = true;
+    const pairwise::Points points(points_of(task, task.x, nullptr), halves.control);
+    return pairwise::nearest(points, points, k, halves.control, [&](size_t count) { halves.searched(count); });
+  }
   if (task.search == Search::descent) return descend(kUsual);
   if (task.search == Search::automatic && n >= many) {
     Neighbours near = descend(kUsual);
@@ -90,8 +119,15 @@ std::vector<float> place(const Umap& task, const Layout& fitted, const Matrix& r
   const StandardArithmetic standard;
   ThreadPool pool(task.threads);
   const Halves halves = {control, rows.rows, task.epochs};
-  const Neighbours near = nearest(rows, task.x, false, task.neighbours, pool, control, task.simd,
-                                  [&](size_t count) { halves.searched(count); });
+  const auto searched = [&](size_t count) { halves.searched(count); };
+  const auto on_device = [&] {
+    const pairwise::Points fitted_rows(points_of(task, task.x, nullptr), control);
+    const pairwise::Points queries(points_of(task, rows, fitted_rows.origin().data()), control);
+    return pairwise::nearest(queries, fitted_rows, task.neighbours, control, searched);
+  };
+  const Neighbours near = task.device.library != nullptr && pairwise::device_finds(task.neighbours)
+                              ? on_device()
+                              : nearest(rows, task.x, false, task.neighbours, pool, control, task.simd, searched);
   Graph graph;
   graph.to = near.row;
   graph.weight = memberships(near, task.neighbours);

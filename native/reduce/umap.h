@@ -7,6 +7,7 @@
 
 #include "core/control.h"
 #include "core/matrix.h"
+#include "linear/device.h"
 #include "reduce/fuzzy.h"
 
 namespace coregain::reduce {
@@ -16,6 +17,9 @@ namespace coregain::reduce {
 enum class Search { automatic, exact, descent };
 constexpr size_t kRowsPerNeighbour = 1300;  // of at least 15 neighbours: the descent from 19,500 rows on
 constexpr double kLeastRecall = 0.97;
+// On a device `automatic` compares all rows up to this many products of numbers, about a minute; beyond, it descends on
+// the processor.
+constexpr double kMostOnDevice = 0x1p50;
 
 struct Umap {
   Matrix x;
@@ -25,19 +29,22 @@ struct Umap {
   double min_dist = 0.1;
   size_t epochs = 500;
   uint64_t seed = 0;
-  unsigned threads = 0;  // 0 = all hardware threads
-  std::string simd;      // "" = the best level of this machine
+  unsigned threads = 0;           // 0 = all hardware threads
+  std::string simd;               // "" = the best level of this machine
+  linear::DeviceChoice device{};  // that compares all rows; the rest is the processor's
 };
 
 struct Layout {
   std::vector<float> points;  // [N, dims]
   Curve curve = {1, 1};
-  bool exact = true;  // whether all rows were compared
-  double recall = 1;  // of the neighbours, measured on a sample
+  bool exact = true;       // whether all rows were compared
+  double recall = 1;       // of the neighbours, measured on a sample
+  bool on_device = false;  // whether they were found there
 };
 
-// Lays out N >= 3 rows. The same bits for every number of threads and every SIMD level. Control: done = N when all is
-// done. Throws what `nearest` throws.
+// Lays out N >= 3 rows. The same bits for every number of threads and every SIMD level, and on a device where the
+// processor compares all rows too. Control: done = N when all is done. Throws what `nearest` throws, and Error
+// ERR_DEVICE or ERR_MEMORY.
 Layout fit(const Umap& task, Control& control);
 
 // [M, dims]: where M new rows belong in a layout that was fitted to `task.x`. A row starts at the mean of its nearest

@@ -198,7 +198,7 @@ TEST("nearest rows are the exact ones in every precision, ties to the lower row"
   everywhere(false, [](Setup& setup, Random&, const std::string& what) {
     const Points& points = setup.points;
     const size_t n = points.rows(), k = 5;
-    const reduce::Neighbours got = nearest(points, points, k, setup.control);
+    const reduce::Neighbours got = nearest(points, points, k, setup.control, [](size_t) {});
     for (size_t i = 0; i < n; ++i) {
       std::vector<std::pair<double, int32_t>> want;
       for (size_t j = 0; j < n; ++j)
@@ -225,7 +225,7 @@ TEST("queries of another matrix, with the rows' origin") {
                         .library = way.device ? coregain_cuda_table() : nullptr,
                         .origin = setup.points.origin().data()},
                        control);
-    const reduce::Neighbours got = nearest(other, setup.points, k, control);
+    const reduce::Neighbours got = nearest(other, setup.points, k, control, [](size_t) {});
     const reduce::Neighbours want =
         reduce::nearest(queries.problem.x, rows.problem.x, false, k, setup.points.pool(), control, "", [](size_t) {});
     EXPECT(got.row == want.row);
@@ -239,8 +239,8 @@ TEST("hundreds of nearest rows of thousands: the kept ones are sorted more than 
   Data data(make("isotropic", n, d, random), n, d, false);
   Setup device(data.problem.x, {Precision::kBf16, true, 0}, false, 2);
   Setup processor(data.problem.x, {Precision::kFp32, false, 0}, false, 2);
-  const reduce::Neighbours got = nearest(device.points, device.points, k, device.control);
-  const reduce::Neighbours want = nearest(processor.points, processor.points, k, processor.control);
+  const reduce::Neighbours got = nearest(device.points, device.points, k, device.control, [](size_t) {});
+  const reduce::Neighbours want = nearest(processor.points, processor.points, k, processor.control, [](size_t) {});
   EXPECT(got.row == want.row);
   EXPECT(got.distance == want.distance);
 }

@@ -11,6 +11,7 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/thread_pool.h"
+#include "cuda_library_emulated.h"
 #include "reduce/neighbours.h"
 #include "reduce/power.h"
 
@@ -139,6 +140,46 @@ TEST("one layout for all thread counts and SIMD levels, and another for another 
     task.seed = 6;
     EXPECT(fit(task, control).points != first.points);
   }
+}
+
+TEST("a device finds the neighbours of the exact search: the same layout and places, ties and all") {
+  const size_t n = 300, d = 12;
+  for (const double grid : {0.0, 1.0}) {
+    const std::vector<float> x = cloud<float>(n, d, grid, 5), y = cloud<float>(40, d, grid, 5);
+    for (const Search search : {Search::exact, Search::automatic}) {
+      Umap task = {.x = {x.data(), false, n, d}, .search = search, .epochs = 20, .seed = 3, .threads = 2, .simd = ""};
+      Control control;
+      const Layout want = fit(task, control);
+      const std::vector<float> placed = place(task, want, {y.data(), false, 40, d}, control);
+      task.device.library = coregain_cuda_table();
+      const size_t before = cuda::emulated().launches;
+      const Layout got = fit(task, control);
+      EXPECT(got.on_device && got.exact && !want.on_device && cuda::emulated().launches > before);
+      EXPECT(got.points == want.points);
+      EXPECT(place(task, want, {y.data(), false, 40, d}, control) == placed);
+    }
+  }
+}
+
+TEST("on a device: NN-descent stays on the processor if it is asked for; too many neighbours are refused") {
+  const size_t n = 900, d = 4;
+  const std::vector<float> x = cloud<float>(n, d, 0);
+  Umap task = {.x = {x.data(), false, n, d}, .search = Search::descent, .epochs = 2, .threads = 2, .simd = ""};
+  task.device.library = coregain_cuda_table();
+  Control control;
+  const Layout layout = fit(task, control);
+  EXPECT(!layout.on_device && !layout.exact);
+  task.neighbours = 800;
+  task.search = Search::exact;
+  std::string code;
+  try {
+    fit(task, control);
+  } catch (const Error& error) {
+    code = error.code;
+  }
+  EXPECT(code == "ERR_DEVICE");
+  task.search = Search::automatic;
+  EXPECT(!fit(task, control).on_device);
 }
 
 TEST("three rows, one column, all other rows as neighbours, clusters far apart: the layout is finite") {
