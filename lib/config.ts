@@ -15,6 +15,7 @@ import { STRATEGIES } from './select/select.js';
 const BUDGET = 'a fraction in (0, 1), a percentage like "20%" or a whole number of samples';
 const FRACTION = 'a number > 0, at most 2';
 const IDS = 'a list of ids (or of row numbers, where rows have no ids), or the path of a file with one a line';
+const device = z.custom<EngineDevice>(isEngineDevice, 'auto, cpu, cuda or cuda:N');
 const ids = z.union([path, z.array(z.union([z.string(), z.int().min(0)]))], IDS);
 
 /** Whether some number of samples can have this budget; how many there are is not known yet. */
@@ -99,6 +100,8 @@ const schema = z.strictObject(
           minDist: z.number('a number in 0..1').min(0, 'a number in 0..1').max(1, 'a number in 0..1').optional(),
           epochs: atLeast(1).optional(),
           seed: atLeast(0).optional(),
+          /** Of `pca` too; `auto` if not given. */
+          device: device.optional(),
         },
         group,
       )
@@ -120,7 +123,7 @@ const schema = z.strictObject(
           seed: atLeast(0).default(0),
           remainder: choice(REMAINDERS).default('spread'),
           engine: choice(ENGINES).default('auto'),
-          device: z.custom<EngineDevice>(isEngineDevice, 'auto, cpu, cuda or cuda:N').default('auto'),
+          device: device.default('auto'),
           include: ids.optional(),
           exclude: ids.optional(),
         },

@@ -46,3 +46,19 @@ export function chooseDevice(option: unknown, worthwhile: boolean): ChosenDevice
   }
   return { device, fallback: false };
 }
+
+/**
+ * Runs `work` on the device, or again on the processor where that may take over and the device has no memory for it.
+ * @returns with `device` as records name it: `cpu` or `cuda:N`.
+ */
+export async function onDevice<Result>(
+  { device, fallback }: ChosenDevice,
+  work: (device: number) => Promise<Result>,
+): Promise<{ result: Result; device: string }> {
+  try {
+    return { result: await work(device), device: device < 0 ? 'cpu' : `cuda:${device}` };
+  } catch (error) {
+    if (!fallback || device < 0 || (error as { code?: string }).code !== 'ERR_MEMORY') throw error;
+    return { result: await work(-1), device: 'cpu' };
+  }
+}

@@ -200,6 +200,8 @@ interface UmapShape extends StrategyJob {
   minDist: number;
   epochs: number;
   seed: number;
+  /** A CUDA device that finds neighbours; -1 = the processor. */
+  device: number;
 }
 
 export interface UmapJob extends UmapShape {
@@ -211,6 +213,8 @@ export interface UmapFit {
   b: number;
   neighbourSearch: 'exact' | 'nn-descent';
   recall: number;
+  /** Whether the neighbours were found there. */
+  onDevice: boolean;
 }
 
 /** Rows to place in a layout that was fitted to others. */
@@ -238,6 +242,8 @@ export interface PcaFitTask {
   residentRows: number;
   threads: number;
   simd: string;
+  /** A CUDA device for the products; -1 = the processor. */
+  device: number;
 }
 
 /** A fit in the addon; freed with the value. One call at a time. */
@@ -269,6 +275,8 @@ export interface PcaTransformJob {
   out: Float32Array | Float64Array;
   threads: number;
   simd: string;
+  /** As of `PcaFitTask`. */
+  device: number;
   control: Int32Array;
 }
 

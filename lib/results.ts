@@ -47,6 +47,8 @@ export interface Results extends Omit<RunInput, 'stages'> {
   readonly dataset?: Dataset | undefined;
   /** What made the embeddings; `origin` says in words where its weights come from. */
   readonly encoder?: { readonly origin: string; readonly identity: string; readonly provider: string } | undefined;
+  /** How the embeddings were reduced, and where. */
+  readonly reduction?: Record<string, unknown> | undefined;
   /** What came before; what is done here is added. */
   readonly stages: { name: string; seconds: number }[];
   /** Whether to write report.html and coreset.png. */
@@ -69,11 +71,12 @@ export async function writeResults(
   results: Results,
   job: JobOptions = {},
 ): Promise<{ files: ResultFiles; record: RunRecord }> {
-  const { title, gain, matrix, samples, dataset, encoder, report, stages, selection } = results;
+  const { title, gain, matrix, samples, dataset, encoder, reduction, report, stages, selection } = results;
   const start = performance.now();
   const written = await writeSelection(folder, selection, { samples, signal: job.signal });
   // Hashing the inputs takes time: once, and what changes until the end is put in afterwards.
-  const begun: RunRecord = { ...(await runRecord(results, job)), ...(encoder && { encoder }) };
+  const facts = { ...(encoder && { encoder }), ...(reduction && { reduction }) };
+  const begun: RunRecord = { ...(await runRecord(results, job)), ...facts };
   let pages: Pick<ResultFiles, 'report' | 'picture'> = {};
   if (report) {
     const projection = await project2d(matrix, job);

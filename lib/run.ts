@@ -10,6 +10,7 @@ import { writeNpy } from './formats/npy.js';
 import { readIdList } from './idList.js';
 import type { Encoder } from './models/encoder.js';
 import type { JobOptions } from './progress.js';
+import { reductionFacts } from './reduce/facts.js';
 import { reduce } from './reduce/reduce.js';
 import { claimFolder, type ResultFiles, writeResults } from './results.js';
 import { planDraw } from './select/draw.js';
@@ -64,12 +65,13 @@ export async function run(input: RunConfigInput | RunConfig, options: RunOptions
   try {
     const drawing = await checkSelection(config, dataset);
     const { encoder, ...embedded } = await timed('embed', () => embedAll(config, dataset, job));
-    const { matrix, notes } = await timed('reduce', async () => {
+    const reduction = await timed('reduce', async () => {
       const reduced = await reduce(embedded.path, { ...config.reduce, threads, ...job });
       const { data, rows, cols } = reduced.matrix;
       if (config.reduce.method !== 'none') await writeNpy(join(out, 'reduced.npy'), { data, shape: [rows, cols] });
       return reduced;
     });
+    const { matrix, notes } = reduction;
     const selection = await timed('select', () => select(matrix, { ...config.select, ...drawing, threads, ...job }));
     const { files, record } = await writeResults(
       out,
@@ -82,6 +84,7 @@ export async function run(input: RunConfigInput | RunConfig, options: RunOptions
         samples: dataset.samples,
         dataset,
         encoder,
+        reduction: reductionFacts(reduction),
         stages,
         inputs: [embedded.path, config.encoder.weights, config.encoder.model].filter((file) => file !== undefined),
         notes,

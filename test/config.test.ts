@@ -63,6 +63,10 @@ test('UMAP and its options are a reduction', () => {
   const umap = { dims: 8, neighbours: 30, neighbourSearch: 'exact', minDist: 0, epochs: 50, seed: 3 } as const;
   const reduce = { method: 'umap', ...umap } as const;
   expect(checkConfig({ ...demoConfig, reduce }).reduce).toEqual(reduce);
+  expect(checkConfig({ ...demoConfig, reduce: { device: 'cuda:1' } }).reduce.device).toBe('cuda:1');
+  expect(() => checkConfig({ ...demoConfig, reduce: { device: 'gpu' as 'cuda' } })).toThrow(
+    /`reduce.device` must be auto, cpu, cuda or cuda:N/,
+  );
   expect(() => checkConfig({ ...demoConfig, reduce: { minDist: 2 } })).toThrow(
     /`reduce.minDist` must be a number in 0\.\.1, but it is 2/,
   );

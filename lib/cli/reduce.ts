@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import type { EngineDevice } from '../device.js';
 import { chooseDimensions, type Dimensions } from '../diagnose/dimensions.js';
 import { ConfigError } from '../errors.js';
 import { writeNpy } from '../formats/npy.js';
@@ -7,6 +8,7 @@ import type { EmbeddingFile } from '../formats/source.js';
 import { writeParquet } from '../formats/writeParquet.js';
 import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
+import { pcaFacts, umapFacts } from '../reduce/facts.js';
 import type { PcaSummary } from '../reduce/linearModel.js';
 import * as pca from '../reduce/pca.js';
 import { REDUCTIONS, type Reduction, reduce } from '../reduce/reduce.js';
@@ -17,6 +19,7 @@ import {
   type EmbeddingFlags,
   embeddingFile,
   embeddingOptions,
+  engineDevice,
   integerFrom,
   memoryOf,
   numberIn,
@@ -37,6 +40,7 @@ interface Flags extends EmbeddingFlags {
   epochs?: number;
   seed?: number;
   threads?: number;
+  device?: EngineDevice;
   idColumn?: string;
   out: string;
 }
@@ -85,6 +89,11 @@ export function addReduce(program: Command): void {
     .option('--epochs <count>', 'of umap: rounds (default: 500, above 10,000 rows 200)', integerFrom(1))
     .option('--seed <number>', 'of umap, and of pca where it is randomized (default: 0)', integerFrom(0));
   threadsOption(command)
+    .option(
+      '--device <name>',
+      'of the products of pca, and of the exact neighbours of umap: auto, cpu, cuda or cuda:N (default: auto)',
+      engineDevice,
+    )
     .option('--out <file>', '.npy or .parquet file to write')
     .option('--id-column <name>', 'of a table: column of ids to keep in a .parquet file');
 }
@@ -95,7 +104,11 @@ async function reduceEmbeddings(flags: Flags, job: JobOptions): Promise<Outcome>
   const embeddings = embeddingFile(flags);
   if (saved !== undefined) {
     const start = performance.now();
-    const matrix = await pca.transform(await pca.load(saved), embeddings, { ...job, threads: flags.threads });
+    const matrix = await pca.transform(await pca.load(saved), embeddings, {
+      ...job,
+      threads: flags.threads,
+      device: flags.device,
+    });
     const notes = await notesOf(embeddings);
     const seconds = (performance.now() - start) / 1000;
     await writeMatrix(matrix, embeddings, flags, job);
@@ -114,7 +127,8 @@ async function reduceEmbeddings(flags: Flags, job: JobOptions): Promise<Outcome>
   const { matrix, layout, notes, seconds } = result;
   if (saveModel !== undefined) await pca.save(saveModel, result.model!);
   await writeMatrix(matrix, embeddings, flags, job);
-  const { facts, line } = result.pca ? pcaFacts(result.pca) : umapFacts(layout!);
+  const facts = result.pca ? pcaFacts(result.pca) : umapFacts(layout!);
+  const line = result.pca ? pcaLine(result.pca) : umapLine(layout!);
   return {
     json: {
       path: out,
@@ -208,19 +222,17 @@ function checkFlags(flags: Flags): void {
   );
 }
 
-function pcaFacts({ variance, totalVariance, rank, method, passes }: PcaSummary) {
+function pcaLine({ variance, totalVariance, method, passes, device }: PcaSummary): string {
   const kept = variance.reduce((sum, value) => sum + value, 0);
   const how = { small: 'exact', covariance: 'exact', gram: 'exact', krylov: `randomized, ${passes} passes` }[method];
-  return {
-    facts: { explained: kept / totalVariance, rank, algorithm: method, passes },
-    line: `${formatShare(kept, totalVariance)} of the variance (${how})`,
-  };
+  return `${formatShare(kept, totalVariance)} of the variance (${how}${on(device)})`;
 }
 
-function umapFacts({ neighbours, neighbourSearch, recall, minDist, epochs, seed }: UmapModel) {
+function umapLine({ neighbours, neighbourSearch, recall, device, epochs, seed }: UmapModel): string {
   const search = neighbourSearch === 'exact' ? 'exact' : `NN-descent, recall ${recall.toFixed(3)}`;
-  return {
-    facts: { neighbours, neighbourSearch, recall, minDist, epochs, seed },
-    line: `UMAP of ${neighbours} neighbours (${search}), ${epochs} epochs, seed ${seed}`,
-  };
+  return `UMAP of ${neighbours} neighbours (${search}${on(device)}), ${epochs} epochs, seed ${seed}`;
+}
+
+function on(device: string): string {
+  return device === 'cpu' ? '' : `, ${device}`;
 }

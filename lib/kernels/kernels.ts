@@ -4,7 +4,7 @@
  */
 import { isFloat32Array } from 'node:util/types';
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
-import { chooseDevice, type EngineDevice } from '../device.js';
+import { chooseDevice, type EngineDevice, onDevice } from '../device.js';
 import { NativeError } from '../errors.js';
 import { sharedFloats } from '../formats/npy.js';
 import type { EmbeddingMatrix } from '../matrix.js';
@@ -92,22 +92,15 @@ export async function openKernels(matrix: EmbeddingMatrix, options: KernelsOptio
   const threads = integer('threads', options.threads ?? 0, 0, 1024);
   const normalize = options.normalize ?? false;
   const { rows, cols } = matrix;
-  const { device, fallback } = chooseDevice(options.device ?? 'auto', rows * cols >= WORTHWHILE);
+  const chosen = chooseDevice(options.device ?? 'auto', rows * cols >= WORTHWHILE);
   options.signal?.throwIfAborted();
   const source = 'The embedding matrix';
   const data = await sharedData(matrix, source, options.signal);
   const base = { data, rows, cols, simd: '', threads, normalize, precision };
   const open = (on: number) =>
     runNative(native().kernelsOpen, { ...base, device: on, control: controlWords() }, rows, options, source);
-  let used = device;
-  let handle: KernelsHandle | undefined;
-  try {
-    handle = await open(device);
-  } catch (error) {
-    if (!fallback || device < 0 || (error as { code?: string }).code !== 'ERR_MEMORY') throw error;
-    used = -1;
-    handle = await open(-1);
-  }
+  const opened = await onDevice(chosen, open);
+  let handle: KernelsHandle | undefined = opened.result;
 
   let queue: Promise<unknown> = Promise.resolve();
   /** Runs one call after those before it, whether they succeed or not. */
@@ -143,7 +136,7 @@ export async function openKernels(matrix: EmbeddingMatrix, options: KernelsOptio
   };
   return {
     precision,
-    device: used < 0 ? 'cpu' : `cuda:${used}`,
+    device: opened.device,
     rows,
     cols,
     async distances(asked = {}) {

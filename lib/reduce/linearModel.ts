@@ -32,4 +32,6 @@ export interface PcaSummary extends Pick<LinearModel, 'variance' | 'totalVarianc
   readonly method: 'small' | 'covariance' | 'gram' | 'krylov';
   /** Over the rows, without those of the scores. */
   readonly passes: number;
+  /** Where the products were computed: `cpu` or `cuda:N`. */
+  readonly device: string;
 }

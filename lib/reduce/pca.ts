@@ -4,6 +4,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { integer } from '../check.js';
+import { chooseDevice, type EngineDevice, onDevice } from '../device.js';
 import { DataError } from '../errors.js';
 import { openEmbeddings, readAll, readEmbeddings } from '../formats/open.js';
 import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
@@ -29,15 +30,20 @@ export interface PcaOptions extends JobOptions {
   threads?: number | undefined;
   /** Bytes that the fit may use, about, beside what is in memory already and the scores; 4 GiB if not given. What does not fit is read again and again. */
   memory?: number | undefined;
+  /** Where the large products are computed, to float32 accuracy (docs/gpu.md); `auto` if not given: the processor, for now. */
+  device?: EngineDevice | undefined;
 }
 
-/** Rows that go through `transform` at a time. */
+/** Rows that go through `transform` at a time; a device is sent the components each time. */
 const TRANSFORM_BYTES = 64 << 20;
+const DEVICE_BYTES = 512 << 20;
+/** Below this many values `auto` does not wake a device. */
+const WORTHWHILE = 16_000_000;
 
 /**
  * Fits `min(dims, rank)` components to rows in memory or on disk.
  * @throws {DataError} `ERR_PCA_NO_VARIANCE`, `ERR_NOT_FINITE` naming row and column, `ERR_PCA_OVERFLOW`, `ERR_OUT_OF_MEMORY`, or
- * of the file; {RangeError} for options; rejects with `signal.reason` when aborted.
+ * of the file; {NativeError} `ERR_DEVICE` or `ERR_MEMORY` of a device; {RangeError} for options; rejects with `signal.reason` when aborted.
  */
 export async function fit(input: Embeddings, options: PcaOptions): Promise<LinearModel> {
   return (await fitRows(input, options, { components: true, scores: false })).model!;
@@ -68,16 +74,19 @@ export async function fitTransform(
 export async function transform(
   model: LinearModel,
   input: Embeddings,
-  options: JobOptions & { threads?: number | undefined } = {},
+  options: JobOptions & { threads?: number | undefined; device?: EngineDevice | undefined } = {},
 ): Promise<EmbeddingMatrix> {
   const threads = integer('threads', options.threads ?? 0, 0, 1024);
   return withRows(input, options, async (rows) => {
     integer('number of features', rows.cols, model.inputs, model.inputs);
+    const where = deviceOf(rows, options.device);
     if (model.components instanceof Float64Array) {
       const data = rows.data ?? (await readAll(rows.file!, options));
       return transformSmall(model, { data, rows: rows.rows, cols: rows.cols }, rows.source, options);
     }
-    const data = await transformInPasses(model, rows, blockRowsOf(rows), { ...options, threads });
+    const { result: data } = await onDevice(where, (device) =>
+      transformInPasses(model, rows, blockRowsOf(rows, device), { ...options, threads, device }),
+    );
     return { data, rows: rows.rows, cols: model.outputs };
   });
 }
@@ -156,14 +165,15 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
     if (rows.rows < 2) {
       throw new DataError('ERR_PCA_NO_VARIANCE', `${rows.source} has one row only: PCA needs at least two.`);
     }
-    const plan = planOf(rows, dims, memory, wanted);
+    const where = deviceOf(rows, options.device);
+    const plan = planOf(rows, dims, memory, wanted, where.device);
     const whole =
       rows.file && plan.whole ? { ...rows, file: undefined, data: await readAll(rows.file, { signal }) } : rows;
     if (plan.method === 'small') {
       const matrix = { data: whole.data!, rows: rows.rows, cols: rows.cols };
       const model = { ...(await fitSmall(matrix, dims, rows.source, job)), whiten };
       const { variance, totalVariance, rank } = model;
-      const summary: PcaSummary = { method: 'small', variance, totalVariance, rank, passes: 1 };
+      const summary: PcaSummary = { method: 'small', variance, totalVariance, rank, passes: 1, device: 'cpu' };
       return {
         summary,
         ...(wanted.components && { model }),
@@ -174,11 +184,16 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
     const components = wanted.components || plan.method === 'covariance' || !plan.scores;
     const aboutZero = wanted.aboutZero ?? false;
     const passes = { ...job, dims, seed, threads, whiten, aboutZero, components, scores: wanted.scores };
-    const { scores, model, summary } = await fitInPasses(whole, plan, passes);
+    const { result, device } = await onDevice(where, async (index) => {
+      const fitted = await fitInPasses(whole, plan, { ...passes, device: index });
+      if (!wanted.scores) return fitted;
+      const lines = blockRowsOf(whole, index);
+      const make = () => transformInPasses(fitted.model!, whole, lines, { signal, threads, device: index });
+      return { ...fitted, scores: fitted.scores ?? (await make()) };
+    });
+    const { scores: data, model } = result;
+    const summary: PcaSummary = { ...result.summary, device };
     const cols = summary.variance.length;
-    const data = wanted.scores
-      ? (scores ?? (await transformInPasses(model!, whole, blockRowsOf(whole), { signal, threads })))
-      : undefined;
     onProgress?.({ stage: 'reduce', done: rows.rows, total: rows.rows, unit: 'points' });
     return {
       summary,
@@ -188,7 +203,17 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
   });
 }
 
-function planOf(rows: PcaRows, dims: number, memory: number, { components, aboutZero, source }: Wanted): PcaPlan {
+function deviceOf({ rows, cols }: PcaRows, device: EngineDevice | undefined) {
+  return chooseDevice(device ?? 'auto', rows * cols >= WORTHWHILE);
+}
+
+function planOf(
+  rows: PcaRows,
+  dims: number,
+  memory: number,
+  { components, aboutZero, source }: Wanted,
+  device: number,
+): PcaPlan {
   const shape = {
     rows: rows.rows,
     cols: rows.cols,
@@ -199,8 +224,8 @@ function planOf(rows: PcaRows, dims: number, memory: number, { components, about
     memory,
   };
   const plan = planPca(shape, source ?? rows.source);
-  // ml-pca centres.
-  return aboutZero && plan.method === 'small'
+  // ml-pca centres, and works on the processor only.
+  return (aboutZero || device >= 0) && plan.method === 'small'
     ? { ...plan, method: rows.rows < rows.cols ? 'gram' : 'covariance', residentRows: rows.rows }
     : plan;
 }
@@ -231,8 +256,9 @@ function checked(input: EmbeddingMatrix): EmbeddingMatrix {
   return input;
 }
 
-function blockRowsOf({ rows, cols }: PcaRows): number {
-  return Math.min(rows, Math.max(1, Math.floor(TRANSFORM_BYTES / (8 * cols))));
+function blockRowsOf({ rows, cols }: PcaRows, device: number): number {
+  const bytes = device < 0 ? TRANSFORM_BYTES : DEVICE_BYTES;
+  return Math.min(rows, Math.max(1, Math.floor(bytes / (8 * cols))));
 }
 
 async function pause(signal: AbortSignal | undefined): Promise<void> {

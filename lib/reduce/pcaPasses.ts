@@ -29,6 +29,8 @@ export interface PassOptions extends JobOptions {
   readonly aboutZero?: boolean | undefined;
   readonly components: boolean;
   readonly scores: boolean;
+  /** A CUDA device for the products; -1 = the processor. */
+  readonly device: number;
 }
 
 /** Rows that the native engine multiplies at a time: progress and cancellation come between two of them. */
@@ -41,13 +43,13 @@ export async function fitInPasses(
   input: PcaRows,
   plan: PcaPlan,
   options: PassOptions,
-): Promise<{ summary: PcaSummary; model?: LinearModel; scores?: Floats }> {
+): Promise<{ summary: Omit<PcaSummary, 'device'>; model?: LinearModel; scores?: Floats }> {
   const { rows, cols, source } = input;
-  const { dims, seed, threads, whiten, aboutZero = false, signal } = options;
+  const { dims, seed, threads, device, whiten, aboutZero = false, signal } = options;
   const method = plan.method as Exclude<PcaPlan['method'], 'small'>;
   const addon = native();
   const handle = addon.pcaOpen({
-    ...{ method, rows, cols, dims, seed, threads, aboutZero, simd: '' },
+    ...{ method, rows, cols, dims, seed, threads, device, aboutZero, simd: '' },
     components: options.components,
     scores: options.scores && plan.scores,
     blockColumns: plan.blockColumns,
@@ -91,10 +93,10 @@ export async function transformInPasses(
   model: LinearModel,
   input: PcaRows,
   blockRows: number,
-  options: JobOptions & { threads: number },
+  options: JobOptions & { threads: number; device: number },
 ): Promise<Floats> {
   const { rows, cols, source } = input;
-  const { signal, onProgress, threads } = options;
+  const { signal, onProgress, threads, device } = options;
   const { outputs, whiten, variance } = model;
   const out = sharedFloats(input.dtype, rows * outputs, `The reduction of ${source}`);
   const scale = whiten ? shared(variance.map((v) => 1 / Math.sqrt(v))) : undefined;
@@ -111,7 +113,7 @@ export async function transformInPasses(
     const { first } = block;
     const target = out.subarray(first * outputs, (first + block.rows) * outputs);
     const control = new Int32Array(new SharedArrayBuffer(8));
-    const job = { ...fixed, ...block, out: target, threads, simd: '', control };
+    const job = { ...fixed, ...block, out: target, threads, device, simd: '', control };
     const report = onProgress && ((p: { done: number }) => onProgress(progress(first + p.done, rows)));
     await runNative(native().pcaTransform, job, block.rows, { signal, onProgress: report }, source);
   }

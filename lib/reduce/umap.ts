@@ -3,6 +3,7 @@
  * engine. docs/reduction.md has the formulas.
  */
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
+import { chooseDevice, type EngineDevice, onDevice } from '../device.js';
 import { DataError } from '../errors.js';
 import { sharedFloats } from '../formats/npy.js';
 import { readEmbeddings } from '../formats/open.js';
@@ -30,6 +31,7 @@ export interface UmapOptions extends JobOptions {
   /**
    * `exact` compares all rows: time grows with N^2. `nn-descent` follows neighbours of neighbours and misses a few. `auto`, if
    * not given: NN-descent from 1,300 rows a neighbour on (19,500 for up to 15) where it finds at least 0.97 of them, else exact.
+   * On a device `auto` is exact as long as that takes about a minute, and `nn-descent` stays on the processor.
    */
   neighbourSearch?: NeighbourSearch | undefined;
   /** How near to each other points may lie, 0..1; 0.1 if not given. The distance in the result at which neighbours stop attracting each other. */
@@ -40,7 +42,15 @@ export interface UmapOptions extends JobOptions {
   seed?: number | undefined;
   /** 0, the default, = all of the machine. The result does not depend on it. */
   threads?: number | undefined;
+  /**
+   * Where all rows are compared (docs/gpu.md); the layout is the same wherever that is. The rest is the processor's. `auto` if
+   * not given: the processor, for now.
+   */
+  device?: EngineDevice | undefined;
 }
+
+/** Below this many products of numbers `auto` does not wake a device. */
+const WORTHWHILE = 1e11;
 
 /** A fitted layout, as plain data. Arrays are on SharedArrayBuffers. */
 export interface UmapModel {
@@ -53,6 +63,8 @@ export interface UmapModel {
   readonly neighbourSearch: Exclude<NeighbourSearch, 'auto'>;
   /** The share of them that was found, by a sample of 256 points; 1 where the search was exact. */
   readonly recall: number;
+  /** Where they were found: `cpu` or `cuda:N`. */
+  readonly device: string;
   readonly minDist: number;
   readonly epochs: number;
   readonly seed: number;
@@ -66,7 +78,8 @@ export interface UmapModel {
  * bits for a seed, for every number of threads and every SIMD level.
  * @returns the model, and its `points`: float32 [N, dims] on a SharedArrayBuffer.
  * @throws {RangeError} for options; {DataError} `ERR_UMAP_TOO_FEW_ROWS` below 3 points, `ERR_NOT_FINITE` naming the row and
- * column, `ERR_RANGE`, or of the file; rejects with `signal.reason` when aborted.
+ * column, `ERR_RANGE`, or of the file; {NativeError} `ERR_DEVICE` or
+ * `ERR_MEMORY` of a device; rejects with `signal.reason` when aborted.
  */
 export async function fit(
   input: Embeddings,
@@ -93,11 +106,16 @@ export async function fit(
 
   const out = sharedFloats('float32', rows * dims, `The layout of ${source}`) as Float32Array;
   const shape = { data, rows, cols, dims, neighbours, minDist, epochs, seed, threads, simd: '', out };
-  const job = { ...shape, neighbourSearch: wanted, control: new Int32Array(new SharedArrayBuffer(8)) };
-  const { a, b, neighbourSearch, recall } = await runNative(native().umapFit, job, rows, options, source, 'reduce');
+  const where = chooseDevice(options.device ?? 'auto', rows * rows * cols >= WORTHWHILE);
+  const { result, device: used } = await onDevice(where, (device) => {
+    const job = { ...shape, neighbourSearch: wanted, device, control: new Int32Array(new SharedArrayBuffer(8)) };
+    return runNative(native().umapFit, job, rows, options, source, 'reduce');
+  });
+  const { a, b, neighbourSearch, recall } = result;
+  const device = result.onDevice ? used : 'cpu';
   const points = { data: out, rows, cols: dims };
   return {
-    model: { training, points, neighbours, neighbourSearch, recall, minDist, epochs, seed, a, b },
+    model: { training, points, neighbours, neighbourSearch, recall, device, minDist, epochs, seed, a, b },
     matrix: points,
   };
 }
@@ -112,7 +130,7 @@ export async function fit(
 export async function transform(
   model: UmapModel,
   input: Embeddings,
-  options: JobOptions & { threads?: number | undefined } = {},
+  options: JobOptions & { threads?: number | undefined; device?: EngineDevice | undefined } = {},
 ): Promise<EmbeddingMatrix> {
   const threads = integer('threads', options.threads ?? 0, 0, 1024);
   options.signal?.throwIfAborted();
@@ -129,8 +147,11 @@ export async function transform(
   const out = sharedFloats('float32', rows * dims, `The layout of ${source}`) as Float32Array;
   const epochs = Math.ceil(model.epochs / PLACING_SHARE);
   const shape = { data, rows, cols, dims, neighbours, minDist, epochs, seed, threads, simd: '', out, a, b };
-  const job = { ...shape, ...fitted, control: new Int32Array(new SharedArrayBuffer(8)) };
-  await runNative(native().umapPlace, job, rows, options, source, 'reduce');
+  const where = chooseDevice(options.device ?? 'auto', rows * training.rows * cols >= WORTHWHILE);
+  await onDevice(where, (device) => {
+    const job = { ...shape, ...fitted, device, control: new Int32Array(new SharedArrayBuffer(8)) };
+    return runNative(native().umapPlace, job, rows, options, source, 'reduce');
+  });
   return { data: out, rows, cols: dims };
 }
 

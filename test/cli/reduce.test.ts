@@ -34,7 +34,7 @@ test('--neighbour-search nn-descent is printed with its recall', async () => {
 test('without --method it is PCA', async () => {
   const { stdout } = await coregain(common, folder);
   const result = JSON.parse(stdout);
-  expect(result).toMatchObject({ method: 'pca', cols: 3, rank: 6 });
+  expect(result).toMatchObject({ method: 'pca', cols: 3, rank: 6, device: 'cpu' });
   expect(result.explained).toBeGreaterThan(0.4);
 });
 
@@ -47,6 +47,7 @@ test.each([
   [['--method', 'umap', '--neighbour-search', 'annoy'], /Allowed choices are auto, exact, nn-descent/],
   [['--min-dist', '0.5'], /`--min-dist` is of umap/],
   [['--method', 'umap', '--min-dist', '2'], /number in 0\.\.1/],
+  [['--device', 'gpu'], /It must be auto, cpu, cuda or cuda:N/],
   [['--method', 'tsne'], /Allowed choices are pca, umap/],
 ])('%j is a wrong usage', async (flags, message) => {
   const { status, stderr } = await coregain([...common, ...flags], folder);
