@@ -116,8 +116,11 @@ export function dptGraph(
   const maps = tokens.map((value, i) =>
     within(graph, `dpt.act_${i + 1}`, () => {
       const name = `act_${i + 1}_postprocess`;
-      const image = reshape(graph, transpose(graph, value, [0, 2, 1]), [value.shape[0]!, width, side, side]);
-      const projected = conv(image, `${name}.0`);
+      const dim = config.layerDims[i]!;
+      // A convolution of 1 x 1 while the tokens are still rows: its gradient is one product, and fewer channels are turned.
+      const filters = transpose(graph, reshape(graph, weight(`${name}.0.weight`), [dim, width]), [1, 0]);
+      const rows = add(graph, matmul(graph, value, filters), weight(`${name}.0.bias`));
+      const projected = reshape(graph, transpose(graph, rows, [0, 2, 1]), [value.shape[0]!, dim, side, side]);
       if (i < 2) return patchDeconvolution(graph, projected, weight(`${name}.1.weight`), weight(`${name}.1.bias`));
       return i === 2 ? projected : conv(projected, `${name}.1`, { stride: 2, pad: 1 });
     }),
