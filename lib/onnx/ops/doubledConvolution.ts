@@ -13,8 +13,8 @@ import { reshape, transpose } from './layout.js';
 import { matmul } from './linear.js';
 import { interpolationMatrix } from './resize.js';
 
-/** Largest side of a tile of the result: at 224 pixels and 32 channels the sums over channels then take half of the time. */
-const TILE = 64;
+/** Largest side of a tile of the result. At 224 pixels and F = 64 a step takes 4 % less than with 64, at F = 256 the same. */
+const TILE = 32;
 
 /** How one axis is cut. */
 interface Cut {
