@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <memory>
 
 #include "core/error.h"
 #include "linear/eigen.h"
@@ -150,7 +150,8 @@ class KrylovFit : public PcaFit {
     block_ = next_;
     if (!task.scores && y_.size() == 2) y_.erase(y_.begin());
     y_.push_back({Buffer<float>(task.rows * block_), block_});
-    vectors_.emplace(linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}), workers);
+    vectors_ = std::make_unique<linear::Panels>(linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}),
+                                                workers);
     if (last_)
       w_ = {};
     else
@@ -399,8 +400,8 @@ class KrylovFit : public PcaFit {
   Buffer<double> w_;  // [block, d]
   std::vector<double> t_, along_, captured_;
   std::vector<Y> y_;
-  std::optional<linear::Panels> vectors_;  // of this pass
-  Buffer<float> ritz_;                     // [k, used]
+  std::unique_ptr<linear::Panels> vectors_;  // of this pass
+  Buffer<float> ritz_;                       // [k, used]
 };
 
 }  // namespace
