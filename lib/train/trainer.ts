@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { MultimaeConfig } from '../models/config.js';
 import { createModelFolder, type ModelFolder } from '../onnx/modelFolder.js';
+import { type Execution, operatorsOnCpu } from '../onnx/placement.js';
 import type { SessionOptions } from '../onnx/session.js';
 import { startThread } from '../onnx/thread.js';
 import { type Optimizer, weightOptions } from './optimizer.js';
@@ -30,8 +31,7 @@ export interface TrainerOptions extends SessionOptions {
 }
 
 /** A model in training, in a thread of its own. Calls are queued. Close it when done. */
-export interface Trainer {
-  readonly provider: 'cpu' | 'cuda';
+export interface Trainer extends Execution {
   /** Names of the trained weights, in the order of every list of a `TrainerState`. */
   readonly names: readonly string[];
   /** How many mini-batches `steps` should get where the caller has as many: 1 on the CPU, up to 16 on CUDA. */
@@ -89,10 +89,15 @@ export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
     for (const { name } of trained) values.push(await options.weights(name));
     const zeros = values.map((value) => new Float32Array(value.length));
     await thread.call('load', { step: 0, values, first: zeros, second: zeros } satisfies TrainerState);
+    const { provider, inGraph } = thread.opened;
     return {
-      provider: thread.opened.provider,
+      provider,
+      tf32: thread.tf32 && provider === 'cuda',
+      get onCpu() {
+        return operatorsOnCpu(thread.placements);
+      },
       names: setup.names,
-      stepsAtATime: thread.opened.inGraph ? stepsThatFit(training) : 1,
+      stepsAtATime: inGraph ? stepsThatFit(training) : 1,
       steps: (batches, learningRates) => thread.call('steps', { batches, learningRates }, buffersOf(batches)),
       evaluate: (batch) => thread.call('evaluate', { feeds: batch }, buffersOf([batch])),
       gradients: (batch) => thread.call('gradients', { feeds: batch }),
