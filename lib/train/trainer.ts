@@ -24,7 +24,10 @@ export interface TrainerOptions extends SessionOptions {
   readonly validation: TrainingGraph;
   readonly encoder: MultimaeConfig;
   readonly optimizer: Optimizer;
-  /** Takes the steps in the graph (`scanGraph`) on the CPU too, where that is slower: so that they can be tested there. */
+  /**
+   * Whether the steps are taken in the graph (`scanGraph`); if not given, on CUDA alone. The other way round for tests, since
+   * it is slower on the CPU, and for measuring on CUDA.
+   */
   readonly stepsInGraph?: boolean | undefined;
   /** Reads a weight by its name in a checkpoint, float32 and row-major. */
   weights(name: string): Promise<Float32Array>;
@@ -57,11 +60,11 @@ export interface Trainer extends Execution {
  * `ERR_TEMPORARY_FOLDER`, and what `weights` throws.
  */
 export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { training, validation, encoder, optimizer, threads = 0, device = 'auto', stepsInGraph = false } = options;
+  const { training, validation, encoder, optimizer, threads = 0, device = 'auto', stepsInGraph } = options;
   const { trained, gradients } = training;
   const each = trained.map(({ name, shape }) => weightOptions(optimizer, encoder, name, shape));
   const graphs = [training.graph, validation.graph];
-  if (stepsInGraph || device !== 'cpu') graphs.push(scanGraph(training, optimizer, each));
+  if (stepsInGraph ?? device !== 'cpu') graphs.push(scanGraph(training, optimizer, each));
   const folders: ModelFolder[] = [];
   try {
     for (const [i, graph] of graphs.entries()) {

@@ -17,8 +17,8 @@ export interface TrainerSetup {
   readonly evaluatePath: string;
   /** The model of `scanGraph`, which takes the steps on CUDA; undefined where that is not asked for. */
   readonly scanPath: string | undefined;
-  /** Takes the steps by `scanPath` on the CPU too. */
-  readonly stepsInGraph: boolean;
+  /** Whether it does; undefined = on CUDA. */
+  readonly stepsInGraph: boolean | undefined;
   /** Trained weights, in the order of `gradients` and `each`. */
   readonly names: readonly string[];
   readonly shapes: readonly (readonly number[])[];
@@ -56,7 +56,7 @@ await serve<TrainerSetup>(async (setup) => {
   const { provider } = training;
   const validation = await loadModel(evaluatePath, threads, provider);
   const scan =
-    scanPath !== undefined && (provider === 'cuda' || setup.stepsInGraph)
+    scanPath !== undefined && (setup.stepsInGraph ?? provider === 'cuda')
       ? await loadModel(scanPath, threads, provider)
       : undefined;
   const empty = () => shapes.map((shape) => new Float32Array(shape.reduce((product, dim) => product * dim, 1)));
