@@ -95,9 +95,12 @@ async function loadOn(provider: Provider, modelPath: string, threads: number, pl
       provider,
       outputs: session.outputMetadata,
       async run(feeds, outputs) {
-        const results = await guarded(() => session.run(feeds, outputs));
+        const results = await guarded(async () => {
+          const values = await session.run(feeds, outputs);
+          if (profile) session.endProfiling();
+          return values;
+        });
         if (profile) {
-          session.endProfiling();
           reply({ type: 'placed', placement: await profile.read(provider) });
           await forget();
         }
