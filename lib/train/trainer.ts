@@ -83,7 +83,7 @@ export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
       stepsInGraph,
       names: trained.map(({ name }) => name),
       shapes: trained.map(({ shape }) => shape),
-      gradients,
+      gradients: gradients.map(({ name, shape }) => ({ name, shape: shape as number[] })),
       optimizer,
       each,
     };

@@ -22,8 +22,8 @@ export interface TrainerSetup {
   /** Trained weights, in the order of `gradients` and `each`. */
   readonly names: readonly string[];
   readonly shapes: readonly (readonly number[])[];
-  /** Names of the outputs with the gradients. */
-  readonly gradients: readonly string[];
+  /** The outputs with the gradients. */
+  readonly gradients: readonly { readonly name: string; readonly shape: readonly number[] }[];
   readonly optimizer: Optimizer;
   readonly each: readonly WeightOptions[];
 }
@@ -70,7 +70,14 @@ await serve<TrainerSetup>(async (setup) => {
   const loss = new Float32Array(1);
   const lossShape = training.outputs.find(({ name }) => name === 'loss');
   const lossDims = lossShape?.isTensor ? (lossShape.shape as number[]) : [];
-  const fetches = { loss: toTensor({ data: loss, dims: lossDims }), ...named(gradients, slopes, shapes) };
+  const fetches = {
+    loss: toTensor({ data: loss, dims: lossDims }),
+    ...named(
+      gradients.map(({ name }) => name),
+      slopes,
+      gradients.map(({ shape }) => shape),
+    ),
+  };
   const run = (model: Model, feeds: Feeds, outputs: InferenceSession.FetchesType) =>
     model.run({ ...named(names, state.values, shapes), ...tensorsOf(feeds) }, outputs);
 

@@ -32,6 +32,7 @@ export const CUDA_KERNELS: Readonly<Record<string, Kernel>> = {
   Exp: same(F), // 13+
   Expand: sized(ALL), // 13+
   Gather: { inputs: [ALL, INDEX], outputs: ALL }, // 13+
+  HardSigmoid: same(F), // 6 to 21
   Identity: same(ALL), // 14 to 18
   LayerNormalization: same(F), // 17+
   Less: { inputs: [NUMBERS], outputs: ['bool'] }, // 13+
