@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { integer } from '../check.js';
 import { chooseDevice, type EngineDevice, onDevice } from '../device.js';
 import { DataError } from '../errors.js';
+import { sharedFloats } from '../formats/npy.js';
 import { openEmbeddings, readAll, readEmbeddings } from '../formats/open.js';
 import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
@@ -167,10 +168,8 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
     }
     const where = deviceOf(rows, options.device);
     const plan = planOf(rows, dims, memory, wanted, where.device);
-    const whole =
-      rows.file && plan.whole ? { ...rows, file: undefined, data: await readAll(rows.file, { signal }) } : rows;
     if (plan.method === 'small') {
-      const matrix = { data: whole.data!, rows: rows.rows, cols: rows.cols };
+      const matrix = { data: rows.data ?? (await readAll(rows.file!, { signal })), rows: rows.rows, cols: rows.cols };
       const model = { ...(await fitSmall(matrix, dims, rows.source, job)), whiten };
       const { variance, totalVariance, rank } = model;
       const summary: PcaSummary = { method: 'small', variance, totalVariance, rank, passes: 1, device: 'cpu' };
@@ -183,22 +182,26 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
     // Where the scores are not at hand they are made from the components.
     const components = wanted.components || plan.method === 'covariance' || !plan.scores;
     const aboutZero = wanted.aboutZero ?? false;
-    const passes = { ...job, dims, seed, threads, whiten, aboutZero, components, scores: wanted.scores };
+    const data = rows.data ?? (plan.whole ? sharedFloats(rows.dtype, rows.rows * rows.cols, rows.source) : undefined);
+    // Where the data is still needed for the scores, or is the caller's, it stays as it is.
+    const overwrite = !rows.data && plan.whole && plan.method !== 'covariance' && (plan.scores || !wanted.scores);
+    const passes = { ...job, dims, seed, threads, whiten, aboutZero, components, overwrite, scores: wanted.scores };
+    const present = data ? { ...rows, file: undefined, data } : rows;
     const { result, device } = await onDevice(where, async (index) => {
-      const fitted = await fitInPasses(whole, plan, { ...passes, device: index });
+      const fitted = await fitInPasses({ ...rows, data }, plan, { ...passes, device: index });
       if (!wanted.scores) return fitted;
-      const lines = blockRowsOf(whole, index);
-      const make = () => transformInPasses(fitted.model!, whole, lines, { signal, threads, device: index });
+      const lines = blockRowsOf(present, index);
+      const make = () => transformInPasses(fitted.model!, present, lines, { signal, threads, device: index });
       return { ...fitted, scores: fitted.scores ?? (await make()) };
     });
-    const { scores: data, model } = result;
+    const { scores: reduced, model } = result;
     const summary: PcaSummary = { ...result.summary, device };
     const cols = summary.variance.length;
     onProgress?.({ stage: 'reduce', done: rows.rows, total: rows.rows, unit: 'points' });
     return {
       summary,
       ...(wanted.components && { model: model! }),
-      ...(data && { matrix: { data, rows: rows.rows, cols } }),
+      ...(reduced && { matrix: { data: reduced, rows: rows.rows, cols } }),
     };
   });
 }

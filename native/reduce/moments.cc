@@ -11,48 +11,37 @@ namespace {
 constexpr double kMostSquares = 1e34;  // of a column: its float32 products stay finite
 constexpr size_t kColumns = 512;       // of a thread: their sums stay in the first cache
 
-template <typename T>
-void add_row(const T* x, const double* shift, size_t count, double* sum, double* squares) {
-  for (size_t j = 0; j < count; ++j) {
-    const double y = static_cast<double>(x[j]) - shift[j];
-    sum[j] += y;
-    squares[j] += y * y;
-  }
-}
-
-template <typename T>
-void sum_row(const T* x, size_t count, double* sum) {
-  for (size_t j = 0; j < count; ++j) sum[j] += static_cast<double>(x[j]);
-}
-
 double element(const Matrix& x, size_t row, size_t col) {
   return x.is_double ? x.f64(row)[col] : static_cast<double>(x.f32(row)[col]);
 }
 
 }  // namespace
 
-void Moments::add(const Matrix& block, ThreadPool& pool, const Control& control) {
+void Moments::add(const Matrix& block, bool overwrite, ThreadPool& pool, const Control& control,
+                  const DoublesKernel& kernel) {
   const size_t cols = sum_.size();
   const bool first = rows_ == 0;
   if (first) shift_.assign(cols, 0);
+  const auto sum_up = [&](size_t begin, size_t count, const double* shift, double* sum, double* squares, bool centre) {
+    for (size_t i = 0; i < block.rows; ++i) {
+      if (block.is_double) {
+        const double* const x = block.f64(i) + begin;
+        kernel.add_doubles(x, shift, count, sum, squares, centre ? const_cast<double*>(x) : nullptr);
+      } else {
+        const float* const x = block.f32(i) + begin;
+        kernel.add_floats(x, shift, count, sum, squares, centre ? const_cast<float*>(x) : nullptr);
+      }
+    }
+  };
   pool.for_blocks(cols, kColumns, [&](unsigned, size_t begin, size_t end) {
     control.check();
-    const size_t count = end - begin;
+    bool finite = true;
     if (first && !about_zero_) {
-      for (size_t i = 0; i < block.rows; ++i) {
-        if (block.is_double)
-          sum_row(block.f64(i) + begin, count, &shift_[begin]);
-        else
-          sum_row(block.f32(i) + begin, count, &shift_[begin]);
-      }
-      for (size_t j = begin; j < end; ++j) shift_[j] /= static_cast<double>(block.rows);
+      sum_up(begin, end - begin, nullptr, &shift_[begin], nullptr, false);
+      for (size_t j = begin; j < end; ++j) finite &= std::isfinite(shift_[j] /= static_cast<double>(block.rows));
     }
-    for (size_t i = 0; i < block.rows; ++i) {
-      if (block.is_double)
-        add_row(block.f64(i) + begin, &shift_[begin], count, &sum_[begin], &squares_[begin]);
-      else
-        add_row(block.f32(i) + begin, &shift_[begin], count, &sum_[begin], &squares_[begin]);
-    }
+    // a mean that is not finite would hide which row is to blame
+    sum_up(begin, end - begin, &shift_[begin], &sum_[begin], &squares_[begin], overwrite && finite);
   });
   for (size_t j = 0; j < cols; ++j) {
     if (squares_[j] < kMostSquares) continue;

@@ -7,6 +7,7 @@
 #include "core/control.h"
 #include "core/matrix.h"
 #include "core/thread_pool.h"
+#include "kernels/doubles.h"
 
 namespace coregain::reduce {
 
@@ -17,7 +18,7 @@ class Moments {
 
   // Blocks in the order of their rows. Throws Error ERR_NOT_FINITE or ERR_PCA_OVERFLOW with the row of the
   // block, ERR_CANCELLED.
-  void add(const Matrix& block, ThreadPool& pool, const Control& control);
+  void add(const Matrix& block, bool overwrite, ThreadPool& pool, const Control& control, const DoublesKernel& kernel);
 
   size_t rows() const { return rows_; }
   // Mean of the first block, [cols]: what is subtracted before anything is summed or rounded to float32, so that a
