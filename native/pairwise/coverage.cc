@@ -18,7 +18,7 @@ Gains coverage_gains(const Points& points, const Chosen& candidates, const float
   const double rounding = static_cast<double>(n) * (static_cast<double>(n) + 8) * 0x1p-52;
   for (size_t c = 0; c < m; ++c) {
     const Length side = points.right(candidates[c]);
-    const double underflow = static_cast<double>(n) * static_cast<double>(points.cols()) * 0x1p-125;
+    const double underflow = static_cast<double>(n) * static_cast<double>(points.cols()) * kUnderflow;
     out.errors[c] = (points.error(all, side) / 2 + rounding + underflow) * kLoose;
   }
   if (points.device() != nullptr) {

@@ -60,7 +60,7 @@ double round16(const VectorsKernel& kernel, const std::vector<double>& y, const 
                int16_t* out) {
   double most = 0;
   for (const double value : y) most = std::max(most, std::abs(value));
-  const double scale = most > 0 ? most / 32767 : 1;
+  const double scale = most > kLeast ? most / 32767 : 1;
   kernel.round16(y.data(), ones.data(), 1 / scale, scale, y.size(), out);
   return scale;
 }
@@ -176,7 +176,7 @@ VectorProducts vector_products(const Points& points, const std::vector<double>& 
     out.errors[i] = (row.residual * side.radius + (row.radius + row.residual) * side.residual +
                      gamma * (row.radius + row.residual) * (side.radius + side.residual)) *
                         kLoose +
-                    static_cast<double>(d) * 0x1p-125 * terms.unit;
+                    static_cast<double>(d * terms.count) * kUnderflow * terms.unit;
   }
   return out;
 }
