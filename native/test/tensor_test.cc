@@ -165,6 +165,23 @@ TEST("swamped sums come within a fourth of the bound, beyond what round-to-neare
     }
 }
 
+TEST("no subnormal number reaches a tensor core: the bound counts it as lost") {
+  const std::vector<double> x = {0x1p-127, 0x1p-126, -0x1p-130};
+  const std::vector<double> zero(3, 0.0);
+  for (const Precision precision : kPrecisions) {
+    const StandardArithmetic standard;
+    Control control;
+    const Points points({.x = {x.data(), true, 1, 3},
+                         .precision = precision,
+                         .threads = 1,
+                         .simd = {},
+                         .library = coregain_cuda_table(),
+                         .origin = zero.data()},
+                        control);
+    EXPECT(points.left(0).residual >= std::hypot(0x1p-127, 0x1p-130));
+  }
+}
+
 TEST("distances of rows of all sizes are within their bounds, whatever the unit") {
   Random random{22};
   const size_t n = 24;
