@@ -31,8 +31,11 @@ void float_group(const Points& points, const Chosen& left, const Chosen& right, 
   const Matrix vectors = {gathered.data(), false, cols, width};
   const linear::Panels panels(linear::Part(vectors), {points.pool(), control, kernel});
   const size_t stride = panels.panels() * kPanel;
+  // all rows lie in order, and whole blocks of them are there
+  static_assert(Int8Kernel::kRows % kGemmRows == 0);
+  const bool in_order = left.list == nullptr;
   struct Room {
-    std::vector<float> rows;
+    Buffer<char> rows;
     std::vector<double> sums;
   };
   std::vector<Room> rooms(points.pool().size());
@@ -41,14 +44,17 @@ void float_group(const Points& points, const Chosen& left, const Chosen& right, 
     Room& room = rooms[t];
     room.sums.assign(kProductRows * stride, 0);
     const size_t count = end - begin, whole = (count + kGemmRows - 1) / kGemmRows * kGemmRows;
-    // rows beyond the last are zeros
-    room.rows.assign(kProductRows * width, 0);
-    gather(points, left, begin, count, reinterpret_cast<char*>(room.rows.data()));
+    if (!in_order) {
+      if (room.rows.size() == 0) room.rows = Buffer<char>(kProductRows * points.stride());
+      gather(points, left, begin, count, room.rows.data());
+      std::memset(room.rows.data() + count * points.stride(), 0, (whole - count) * points.stride());
+    }
+    const auto* const rows = reinterpret_cast<const float*>(in_order ? points.form(begin) : room.rows.data());
     for (size_t from = 0; from < width; from += kDepth) {
       const size_t depth = std::min(kDepth, width - from);
       for (size_t p = 0; p < panels.panels(); ++p)
         for (size_t i = 0; i < whole; i += kGemmRows)
-          kernel.add(&room.rows[i * width + from], width, panels.at(p, from), depth,
+          kernel.add(rows + i * width + from, width, panels.at(p, from), depth,
                      &room.sums[i * stride + p * kPanel], stride);
     }
     take(begin, count, first_col, cols, room.sums.data(), stride);
