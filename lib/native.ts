@@ -407,6 +407,8 @@ export interface NativeAddon {
     handle: KernelsHandle,
     job: KernelJob & { centres: Int32Array; nearest: Float32Array },
   ): Promise<{ nearest: Float32Array; bound: Float64Array; farthest: number }>;
+  /** Bytes a second that copying memory reads and writes, both counted: of the processor where `device` is -1. */
+  copyRate(job: { threads: number; device: number; control: Int32Array }): Promise<number>;
   renderScenes(job: RenderJob): Promise<RenderedScene[]>;
 }
 

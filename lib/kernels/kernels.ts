@@ -175,10 +175,8 @@ export async function openKernels(matrix: EmbeddingMatrix, options: KernelsOptio
     sums.set(made, { has, sum });
     return made;
   };
-  const sumFor = (name: string, of: RowList | RowSum | undefined, asked: JobOptions) =>
-    of === undefined || Array.isArray(of) || of instanceof Int32Array
-      ? sumOf(name, of as RowList | undefined, undefined, asked)
-      : (of as RowSum);
+  const sumFor = async (name: string, of: RowList | RowSum, asked: JobOptions) =>
+    Array.isArray(of) || of instanceof Int32Array ? sumOf(name, of, undefined, asked) : (of as RowSum);
   let all: RowSum | undefined;
 
   const close = async () => {
@@ -211,11 +209,8 @@ export async function openKernels(matrix: EmbeddingMatrix, options: KernelsOptio
       if (gain === 'cosine') needUnit('the cosine gain');
       const { signal } = asked;
       const chosen = partsOf('chosen', await sumFor('chosen', asked.chosen ?? [], { signal }));
-      if (asked.members === undefined) all ??= await sumOf('members', undefined, undefined, { signal });
-      const members = partsOf(
-        'members',
-        asked.members === undefined ? all! : await sumFor('members', asked.members, { signal }),
-      );
+      if (!asked.members) all ??= await sumOf('members', undefined, undefined, { signal });
+      const members = partsOf('members', await sumFor('members', asked.members ?? all!, { signal }));
       const stranger = chosen.has.findIndex((has, row) => has === 1 && members.has[row] === 0);
       if (stranger >= 0) throw outOfRange('chosen', 'a list of members', stranger);
       return call(native().kernelsGains, { chosen: chosen.sum, members: members.sum, gain }, rows, asked);

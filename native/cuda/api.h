@@ -10,7 +10,7 @@
 
 namespace coregain {
 
-constexpr uint32_t kCudaVersion = 2;
+constexpr uint32_t kCudaVersion = 3;
 
 enum class CudaCode : int32_t {
   kOk = 0,
@@ -139,6 +139,9 @@ struct CudaTable {
   CudaCode (*points_centres)(void* points, const int32_t* centres, int64_t count, float* nearest, const int32_t* cancel,
                              CudaFailure* failure);
   CudaCode (*product)(const CudaProduct* problem, CudaFailure* failure);
+
+  // Bytes a second, read and written ones, of the device's copies within its memory: the best of several rounds.
+  CudaCode (*copy_rate)(int32_t device, double* bytes_per_second, CudaFailure* failure);
 };
 
 }  // namespace coregain

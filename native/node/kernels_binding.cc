@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "core/copy_rate.h"
 #include "core/cpu.h"
 #include "core/cuda_library.h"
 #include "node/addon.h"
@@ -236,6 +237,34 @@ Napi::Value centres(const Napi::CallbackInfo& info, Jobs& jobs) {
       });
 }
 
+// Takes {threads, device, control}; device < 0: the processor.
+Napi::Value copy_rate_of(const Napi::CallbackInfo& info, Jobs& jobs) {
+  const auto job = info[0].As<Napi::Object>();
+  const auto work = std::make_shared<Work>(control_words(job));
+  const auto threads = static_cast<unsigned>(number(job, "threads", 0));
+  const auto device = static_cast<int32_t>(number(job, "device", -1));
+  const auto rate = std::make_shared<double>(0);
+  return jobs.start(info.Env(), {
+                                    .run =
+                                        [work, threads, device, rate] {
+                                          if (device < 0) {
+                                            *rate = copy_rate(threads, work->control);
+                                            return;
+                                          }
+                                          const CudaSupport& support = cuda_support();
+                                          if (support.table == nullptr) throw Error("ERR_DEVICE", support.reason);
+                                          CudaFailure failure;
+                                          pairwise::check_device(support.table->copy_rate(device, rate.get(), &failure),
+                                                                 failure, work->control);
+                                        },
+                                    .resolve = [rate](Napi::Env env) -> Napi::Value {
+                                      return Napi::Number::New(env, *rate);
+                                    },
+                                    .cancel = [work] { work->control.cancel(); },
+                                    .keep = {job.Get("control")},
+                                });
+}
+
 }  // namespace
 
 void register_kernels(Napi::Env env, Napi::Object exports, Jobs& jobs) {
@@ -250,6 +279,7 @@ void register_kernels(Napi::Env env, Napi::Object exports, Jobs& jobs) {
   add("kernelsGains", gains);
   add("kernelsCoverage", coverage);
   add("kernelsCentres", centres);
+  add("copyRate", copy_rate_of);
   exports.Set("kernelsClose",
               Napi::Function::New(
                   env, [](const Napi::CallbackInfo& info) { handle_of(info).reset(); }, "kernelsClose"));

@@ -355,6 +355,17 @@ TEST("a cancelled call says so and leaves the points usable") {
   }
 }
 
+TEST("the rate of copies within the device, which leave no memory behind") {
+  const size_t before = cuda::emulated().memory;
+  cuda::emulated().memory = size_t{1} << 20;
+  double rate = 0;
+  CudaFailure failure;
+  EXPECT(coregain_cuda_table()->copy_rate(0, &rate, &failure) == CudaCode::kOk);
+  EXPECT(rate > 0 && std::isfinite(rate));
+  EXPECT(cuda::emulated().used == 0);
+  cuda::emulated().memory = before;
+}
+
 TEST("a product of two matrices on the device") {
   Random random{14};
   const size_t m = 130, n = 70, k = 272;
