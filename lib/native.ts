@@ -236,6 +236,10 @@ export interface PcaFitTask {
   scores: boolean;
   blockColumns: number;
   residentRows: number;
+  /** The rows before those of a `pcaFeed` are before them in their buffer, and stay. */
+  whole: boolean;
+  /** And a pass may leave in it what rows are without the mean of the first ones. */
+  overwrite: boolean;
   threads: number;
   simd: string;
 }
@@ -324,6 +328,8 @@ export interface NativeAddon {
   cpu(): CpuReport;
   /** Takes some tenths of a second the first time on a machine with an NVIDIA driver. */
   cuda(): CudaReport;
+  /** Asks the system for large pages under an array that nothing has been written to yet. */
+  useLargePages(array: NodeJS.TypedArray): void;
   greedyBins(job: GreedyJob): Promise<GreedyResult>;
   maximize(job: MaximizeJob): Promise<MaximizeResult>;
   sieveOpen(job: SieveJob): SieveHandle;

@@ -34,11 +34,11 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-std::vector<float> normal(size_t count, unsigned seed) {
+Buffer<float> random_values(size_t count, unsigned seed) {
   std::mt19937 random(seed);
   std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> out(count);
-  for (float& x : out) x = uniform(random);
+  Buffer<float> out(count);
+  for (size_t i = 0; i < count; ++i) out[i] = uniform(random);
   return out;
 }
 
@@ -72,9 +72,9 @@ int main(int argc, char** argv) {
   };
   constexpr int kRepeats = 7;
   for (const Shape& s : shapes) {
-    const std::vector<float> x = normal(s.n * s.d, 1);
+    const Buffer<float> x = random_values(s.n * s.d, 1);
     const Matrix matrix = {x.data(), false, s.n, s.d};
-    const std::vector<float> v = s.kind == Shape::Project ? normal(s.m * s.d, 2) : normal(s.m * s.n, 2);
+    const Buffer<float> v = random_values(s.m * (s.kind == Shape::Project ? s.d : s.n), 2);
     std::vector<float> out(std::max(s.n * s.m, s.kind == Shape::Combine ? s.m * s.d : 0));
     std::vector<double> wide(s.kind == Shape::Gram ? s.n * s.n : 0);
     linear::Coefficients left(s.kind == Shape::Combine ? s.m : 1, s.n);
@@ -97,9 +97,10 @@ int main(int argc, char** argv) {
           const linear::Part part(matrix, nullptr, from, std::min<size_t>(4096, s.d - from));
           const linear::Panels panels(part, workers);
           linear::project(part, panels, 0, workers,
-                          [&](size_t row, size_t rows, size_t, size_t cols, const double* block, size_t stride) {
+                          [&](size_t row, size_t rows, size_t col, size_t cols, const double* block, size_t stride) {
                             for (size_t i = 0; i < rows; ++i)
-                              for (size_t j = 0; j < cols; ++j) wide[(row + i) * s.n + j] += block[i * stride + j];
+                              for (size_t j = 0; j < cols; ++j)
+                                wide[(row + i) * s.n + col + j] += block[i * stride + j];
                           });
         }
       }

@@ -6,6 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { integer } from '../check.js';
 import { DataError } from '../errors.js';
 import { writeAtomically } from '../files.js';
+import { native } from '../native.js';
 import { openBytes, type RandomAccessFile } from './bytes.js';
 import { bandRows, columnRows } from './columns.js';
 import { ELEMENTS, type ElementType, type Stored } from './elements.js';
@@ -27,6 +28,8 @@ export interface NpyHeader {
 
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1');
 const MAX_HEADER_BYTES = 1 << 20;
+/** From here on pages of 4 KiB cost: a fault each at the first touch, and look-ups of addresses ever after. */
+const LARGE_BYTES = 8 << 20;
 /** Large enough for a disk's full speed, small enough that abort and other work are never far away. */
 const CHUNK_BYTES = 4 << 20;
 
@@ -246,7 +249,9 @@ export function sharedFloats(
   const bytes = length * (dtype === 'float32' ? 4 : 8);
   try {
     const memory = new SharedArrayBuffer(bytes);
-    return dtype === 'float32' ? new Float32Array(memory) : new Float64Array(memory);
+    const array = dtype === 'float32' ? new Float32Array(memory) : new Float64Array(memory);
+    if (bytes >= LARGE_BYTES) native().useLargePages(array);
+    return array;
   } catch (cause) {
     const gigabytes = (bytes / 2 ** 30).toFixed(1);
     throw new DataError(

@@ -5,6 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { integer } from '../check.js';
 import { DataError } from '../errors.js';
+import { sharedFloats } from '../formats/npy.js';
 import { openEmbeddings, readAll, readEmbeddings } from '../formats/open.js';
 import { type Embeddings, onDisk, sourceOf } from '../formats/source.js';
 import type { EmbeddingMatrix } from '../matrix.js';
@@ -157,10 +158,8 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
       throw new DataError('ERR_PCA_NO_VARIANCE', `${rows.source} has one row only: PCA needs at least two.`);
     }
     const plan = planOf(rows, dims, memory, wanted);
-    const whole =
-      rows.file && plan.whole ? { ...rows, file: undefined, data: await readAll(rows.file, { signal }) } : rows;
     if (plan.method === 'small') {
-      const matrix = { data: whole.data!, rows: rows.rows, cols: rows.cols };
+      const matrix = { data: rows.data ?? (await readAll(rows.file!, { signal })), rows: rows.rows, cols: rows.cols };
       const model = { ...(await fitSmall(matrix, dims, rows.source, job)), whiten };
       const { variance, totalVariance, rank } = model;
       const summary: PcaSummary = { method: 'small', variance, totalVariance, rank, passes: 1 };
@@ -173,17 +172,21 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
     // Where the scores are not at hand they are made from the components.
     const components = wanted.components || plan.method === 'covariance' || !plan.scores;
     const aboutZero = wanted.aboutZero ?? false;
-    const passes = { ...job, dims, seed, threads, whiten, aboutZero, components, scores: wanted.scores };
-    const { scores, model, summary } = await fitInPasses(whole, plan, passes);
+    const data = rows.data ?? (plan.whole ? sharedFloats(rows.dtype, rows.rows * rows.cols, rows.source) : undefined);
+    // Where the data is still needed for the scores, or is the caller's, it stays as it is.
+    const overwrite = !rows.data && plan.whole && plan.method !== 'covariance' && (plan.scores || !wanted.scores);
+    const passes = { ...job, dims, seed, threads, whiten, aboutZero, components, overwrite, scores: wanted.scores };
+    const { scores, model, summary } = await fitInPasses({ ...rows, data }, plan, passes);
     const cols = summary.variance.length;
-    const data = wanted.scores
-      ? (scores ?? (await transformInPasses(model!, whole, blockRowsOf(whole), { signal, threads })))
+    const present = data ? { ...rows, file: undefined, data } : rows;
+    const reduced = wanted.scores
+      ? (scores ?? (await transformInPasses(model!, present, blockRowsOf(present), { signal, threads })))
       : undefined;
     onProgress?.({ stage: 'reduce', done: rows.rows, total: rows.rows, unit: 'points' });
     return {
       summary,
       ...(wanted.components && { model: model! }),
-      ...(data && { matrix: { data, rows: rows.rows, cols } }),
+      ...(reduced && { matrix: { data: reduced, rows: rows.rows, cols } }),
     };
   });
 }

@@ -12,10 +12,10 @@ import type { PcaPlan } from './pcaPlan.js';
 
 type Floats = Float32Array | Float64Array;
 
-/** Rows in memory or in a file. */
+/** Rows in memory or in a file; where there are both, the first pass reads the file into the memory. */
 export interface PcaRows extends Pick<EmbeddingRows, 'rows' | 'cols' | 'dtype'> {
   readonly source: string;
-  /** Exactly one of the two. On a SharedArrayBuffer. */
+  /** On a SharedArrayBuffer. */
   readonly data?: Floats | undefined;
   readonly file?: EmbeddingRows | undefined;
 }
@@ -29,10 +29,17 @@ export interface PassOptions extends JobOptions {
   readonly aboutZero?: boolean | undefined;
   readonly components: boolean;
   readonly scores: boolean;
+  /** `data` may be spoilt. */
+  readonly overwrite: boolean;
 }
 
 /** Rows that the native engine multiplies at a time: progress and cancellation come between two of them. */
 const ROWS = 1536;
+const MOST_VALUES = 2 ** 26;
+/** Parts in which `gram` meets rows that are all in memory: each is compared with those before it while the next one is read. */
+const PARTS = 4;
+/** Vectors side by side in the native engine. */
+const PANEL = 48;
 /** Passes that krylov usually needs: progress is a guess. */
 const USUAL_PASSES = 10;
 
@@ -52,13 +59,16 @@ export async function fitInPasses(
     scores: options.scores && plan.scores,
     blockColumns: plan.blockColumns,
     residentRows: plan.residentRows,
+    whole: input.data !== undefined,
+    overwrite: options.overwrite,
   });
   const control = () => new Int32Array(new SharedArrayBuffer(8));
   const done = progressOf(rows, method, options);
-  const room = input.file && blockRoom(input.file, plan.blockRows);
+  const room = input.file && !input.data ? blockRoom(input.file, plan.blockRows) : undefined;
   for (let pass = 0; addon.pcaFirstRow(handle) < rows; pass++) {
     const start = addon.pcaFirstRow(handle);
-    for await (const block of blocksOf(input, plan, start, room, signal)) {
+    const present = pass === 0 ? input : { ...input, file: input.data ? undefined : input.file };
+    for await (const block of blocksOf(present, plan, start, room, signal)) {
       const job = { ...block, cols, control: control() };
       const report = (p: { done: number }) => done(pass, block.first + p.done);
       await runNative((j) => addon.pcaFeed(handle, j), job, block.rows, { signal, onProgress: report }, source);
@@ -118,7 +128,7 @@ export async function transformInPasses(
   return out;
 }
 
-/** Of rows in memory too, so that progress is seen and an abort heard; Gram must see all of them at once. */
+/** Of rows in memory too, so that progress is seen and an abort heard. */
 async function* blocksOf(
   { data, file, rows, cols }: PcaRows,
   { method, blockRows }: Pick<PcaPlan, 'method' | 'blockRows'>,
@@ -126,11 +136,17 @@ async function* blocksOf(
   room: Floats[] | undefined,
   signal: AbortSignal | undefined,
 ) {
-  if (file) return yield* readBlocks(file, first, room!, { signal });
-  const step = method === 'gram' ? rows : Math.min(blockRows, ROWS * Math.max(1, Math.floor(2 ** 26 / (ROWS * cols))));
+  if (file && !data) return yield* readBlocks(file, first, room!, { signal });
+  const step =
+    method === 'gram'
+      ? PANEL * Math.ceil(rows / PARTS / PANEL)
+      : Math.min(blockRows, ROWS * Math.max(1, Math.floor(MOST_VALUES / (ROWS * cols))));
+  const parts = [];
+  for (let row = 0; row < rows; row += step) parts.push(data!.subarray(row * cols, Math.min(rows, row + step) * cols));
+  if (file) return yield* readBlocks(file, first, parts, { signal });
   for (let row = first; row < rows; row += step) {
-    const count = Math.min(step, rows - row);
-    yield { data: data!.subarray(row * cols, (row + count) * cols), first: row, rows: count };
+    const part = parts[row / step]!;
+    yield { data: part, first: row, rows: part.length / cols };
     await setImmediate();
   }
 }

@@ -7,9 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "core/large_pages.h"
 
 namespace coregain {
 
@@ -21,14 +19,11 @@ class Buffer {
   Buffer() = default;
   explicit Buffer(size_t size) : size_(size) {
     if (size == 0) return;
-    constexpr size_t kLargePage = size_t{2} << 20;
     const size_t bytes = size * sizeof(T);
     const size_t alignment = bytes >= 4 * kLargePage ? kLargePage : 64;
     data_ = static_cast<T*>(std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment));
     if (data_ == nullptr) throw std::bad_alloc();
-#if defined(__linux__)
-    if (alignment == kLargePage) madvise(data_, bytes, MADV_HUGEPAGE);
-#endif
+    if (alignment == kLargePage) use_large_pages(data_, bytes);
   }
   Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
@@ -36,25 +31,13 @@ class Buffer {
     std::swap(size_, other.size_);
     return *this;
   }
-  ~Buffer() {
-    std::free(data_);
-  }
+  ~Buffer() { std::free(data_); }
 
-  T* data() {
-    return data_;
-  }
-  const T* data() const {
-    return data_;
-  }
-  size_t size() const {
-    return size_;
-  }
-  T& operator[](size_t i) {
-    return data_[i];
-  }
-  const T& operator[](size_t i) const {
-    return data_[i];
-  }
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  size_t size() const { return size_; }
+  T& operator[](size_t i) { return data_[i]; }
+  const T& operator[](size_t i) const { return data_[i]; }
 
  private:
   T* data_ = nullptr;

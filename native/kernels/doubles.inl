@@ -46,6 +46,30 @@ void subtract(double* a, const double* const* x, const double* s, size_t n) {
   for (; j < n; ++j) a[j] -= (x0[j] * s0 + x1[j] * s1) + (x2[j] * s2 + x3[j] * s3);
 }
 
+typedef float Floats __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
+inline Lanes wide(const float* x) {
+  return __builtin_convertvector(*reinterpret_cast<const Floats*>(x), Lanes);
+}
+inline Lanes wide(const double* x) {
+  return load(x);
+}
+
+template <typename Value>
+void add(const Value* x, const double* shift, size_t n, double* sum, double* squares) {
+  size_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) {
+    const Lanes y = shift == nullptr ? wide(x + j) : wide(x + j) - load(shift + j);
+    store(sum + j, load(sum + j) + y);
+    if (squares != nullptr) store(squares + j, load(squares + j) + y * y);
+  }
+  for (; j < n; ++j) {
+    const double y = static_cast<double>(x[j]) - (shift == nullptr ? 0 : shift[j]);
+    sum[j] += y;
+    if (squares != nullptr) squares[j] += y * y;
+  }
+}
+
 void rotate(double* rows, size_t stride, size_t last, const double* cs, size_t count) {
   constexpr size_t kVectors = kSlab / kLanes;
   // the row that two rotations share stays in registers
@@ -68,6 +92,6 @@ void rotate(double* rows, size_t stride, size_t last, const double* cs, size_t c
 }  // namespace
 
 extern const DoublesKernel COREGAIN_DOUBLES;
-const DoublesKernel COREGAIN_DOUBLES = {COREGAIN_NAME, dot, subtract, rotate};
+const DoublesKernel COREGAIN_DOUBLES = {COREGAIN_NAME, dot, subtract, add<float>, add<double>, rotate};
 
 }  // namespace coregain

@@ -12,6 +12,7 @@ constexpr size_t kPanel = GemmKernel::kPanel;
 constexpr size_t kDepth = GemmKernel::kDepth;
 constexpr size_t kSums = size_t{1} << 16;  // float64 sums of a thread: 512 KB, a part of the second cache
 constexpr size_t kMostRows = 128;
+constexpr size_t kWidePanels = 11;
 constexpr size_t kMostPanels = 4;
 constexpr size_t kLine = 64;   // bytes of a line of a cache
 constexpr size_t kApart = 16;  // rows of a power of two floats would fall on the same lines of the first cache
@@ -19,6 +20,27 @@ constexpr size_t kApart = 16;  // rows of a power of two floats would fall on th
 size_t whole(size_t count, size_t block) {
   return (count + block - 1) / block * block;
 }
+
+// Asks for the rows of the next piece of a part while a product of this one goes on, a few at a time: all at once
+// they would wait for each other.
+class Ahead {
+ public:
+  // Rows [first, last), `calls` times `some`.
+  Ahead(const Part& part, size_t first, size_t last, size_t from, size_t count, size_t calls)
+      : part_(part),
+        row_(first),
+        last_(count == 0 ? first : last),
+        from_(from),
+        count_(count),
+        step_((last - first + calls - 1) / std::max<size_t>(calls, 1)) {}
+  void some() {
+    for (const size_t end = std::min(last_, row_ + step_); row_ < end; ++row_) part_.fetch(row_, from_, count_);
+  }
+
+ private:
+  const Part& part_;
+  size_t row_, last_, from_, count_, step_;
+};
 
 }  // namespace
 
@@ -51,19 +73,22 @@ Panels::Panels(size_t count, size_t depth) : count_(count), depth_(depth) {
 }
 
 void Panels::put(size_t first, const Part& part, const Workers& workers) {
-  constexpr size_t kTogether = 256;  // elements of a vector between two changes of the vector
+  constexpr size_t kTogether = 256;  // elements of a few vectors, which are laid side by side while they are in a cache
+  constexpr size_t kVectors = 16;
   const size_t begin_panel = first / kPanel, end_panel = (first + part.x.rows + kPanel - 1) / kPanel;
   const size_t wide = end_panel - begin_panel;
   workers.pool.for_blocks(wide * ((depth_ + kTogether - 1) / kTogether), 1, [&](unsigned, size_t task, size_t) {
     const size_t panel = begin_panel + task % wide, from = task / wide * kTogether;
     const size_t count = std::min(kTogether, depth_ - from);
-    float row[kTogether];
+    float rows[kVectors][kTogether];
     float* const out = data_.data() + (panel * depth_ + from) * kPanel;
     const size_t begin = std::max(first, panel * kPanel), end = std::min(first + part.x.rows, (panel + 1) * kPanel);
-    for (size_t vector = begin; vector < end; ++vector) {
-      part.read(workers.kernel, vector - first, from, count, row);
+    for (size_t vector = begin; vector < end; vector += kVectors) {
+      const size_t vectors = std::min(kVectors, end - vector);
+      for (size_t v = 0; v < vectors; ++v) part.read(workers.kernel, vector + v - first, from, count, rows[v]);
       float* const column = out + (vector - panel * kPanel);
-      for (size_t j = 0; j < count; ++j) column[j * kPanel] = row[j];
+      for (size_t j = 0; j < count; ++j)
+        for (size_t v = 0; v < vectors; ++v) column[j * kPanel + v] = rows[v][j];
     }
   });
 }
@@ -74,33 +99,42 @@ Coefficients::Coefficients(size_t count, size_t depth)
 }
 
 void project(const Part& part, const Panels& vectors, size_t diagonal, const Workers& workers, const Take& take) {
-  const size_t n = part.x.rows, d = part.cols, stride = vectors.panels() * kPanel;
+  const size_t n = part.x.rows, d = part.cols;
+  // Sums of nearly square blocks: each value that comes from afar is used most often.
+  const size_t wide = std::min(vectors.panels(), kWidePanels), stride = wide * kPanel;
   const size_t together = std::clamp(kSums / stride / kRows * kRows, kRows, kMostRows);
   constexpr size_t kStride = kDepth + kApart;
   std::vector<std::vector<float>> rows(workers.pool.size());
   std::vector<std::vector<double>> sums(workers.pool.size());
-  workers.pool.for_blocks(n, together, [&](unsigned thread, size_t begin, size_t end) {
+  const size_t across = (vectors.panels() + wide - 1) / wide, down = (n + together - 1) / together;
+  workers.pool.for_blocks(across * down, 1, [&](unsigned thread, size_t block, size_t) {
     workers.control.check();
+    const size_t begin = block / across * together, end = std::min(n, begin + together);
+    const size_t first = block % across * wide;
+    const size_t last = std::min({first + wide, vectors.panels(), (diagonal + end + kPanel - 1) / kPanel});
+    if (first >= last) return;
     std::vector<float>& a = rows[thread];
     std::vector<double>& c = sums[thread];
     const size_t count = whole(end - begin, kRows);
-    const size_t panels = std::min(vectors.panels(), (diagonal + end + kPanel - 1) / kPanel);
     a.assign(together * kStride, 0);
     c.assign(together * stride, 0);
     for (size_t from = 0; from < d; from += kDepth) {
       const size_t depth = std::min(kDepth, d - from);
       const size_t next = std::min(kDepth, d - from - depth);
-      for (size_t i = begin; i < end; ++i) {
-        part.read(workers.kernel, i, from, depth, &a[(i - begin) * kStride]);
-        part.fetch(i, from + depth, next);
-      }
-      for (size_t p = 0; p < panels; ++p) {
+      for (size_t i = begin; i < end; ++i) part.read(workers.kernel, i, from, depth, &a[(i - begin) * kStride]);
+      Ahead ahead(part, begin, end, from + depth, next, (last - first) * (count / kRows));
+      for (size_t p = first; p < last; ++p) {
         const float* const panel = vectors.at(p, from);
-        for (size_t i = 0; i < count; i += kRows)
-          workers.kernel.add(&a[i * kStride], kStride, panel, depth, &c[i * stride + p * kPanel], stride);
+        // what lies beyond the diagonal of all rows of a block is left out
+        const size_t beyond = p * kPanel > diagonal + begin ? p * kPanel - diagonal - begin : 0;
+        for (size_t i = beyond / kRows * kRows; i < count; i += kRows) {
+          ahead.some();
+          workers.kernel.add(&a[i * kStride], kStride, panel, depth, &c[i * stride + (p - first) * kPanel], stride);
+        }
       }
     }
-    take(begin, end - begin, 0, std::min(vectors.count(), panels * kPanel), c.data(), stride);
+    take(begin, end - begin, first * kPanel, std::min(vectors.count(), last * kPanel) - first * kPanel, c.data(),
+         stride);
   });
 }
 
@@ -123,14 +157,18 @@ void combine(const Coefficients& left, const Part& part, bool lower, const Worke
       const size_t depth = std::min(kDepth, n - from);
       for (size_t j = 0; j < depth; ++j) {
         part.read(workers.kernel, from + j, begin, end - begin, row);
-        if (from + j + kDepth < n) part.fetch(from + j + kDepth, begin, end - begin);
         for (size_t p = 0; p < panels; ++p)
           std::memcpy(&b[(p * kDepth + j) * kPanel], row + p * kPanel, sizeof(float) * kPanel);
       }
-      for (size_t p = 0; p < panels; ++p)
-        for (size_t i = from_row; i < height; i += kRows)
+      const size_t next = from + depth;
+      Ahead ahead(part, next, std::min(n, next + kDepth), begin, end - begin, panels * ((height - from_row) / kRows));
+      for (size_t p = 0; p < panels; ++p) {
+        for (size_t i = from_row; i < height; i += kRows) {
+          ahead.some();
           workers.kernel.add(left.row(i) + from, left.stride(), &b[p * kDepth * kPanel], depth,
                              &c[i * stride + p * kPanel], stride);
+        }
+      }
     }
     take(from_row, left.count() - from_row, begin, end - begin, &c[from_row * stride], stride);
   });

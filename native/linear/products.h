@@ -75,7 +75,8 @@ class Coefficients {
   Buffer<float> data_;
 };
 
-// A finished block of a product: value (i, j) is block[i * stride + j]. Called from several threads, each block once.
+// A finished block of a product: value (first_row + i, first_col + j) is block[i * stride + j]. Called from several
+// threads, each block once.
 using Take = std::function<void(size_t first_row, size_t rows, size_t first_col, size_t cols, const double* block,
                                 size_t stride)>;
 

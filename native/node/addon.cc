@@ -1,12 +1,23 @@
 #include "node/addon.h"
 
+#include "core/large_pages.h"
+
 namespace coregain::node {
 namespace {
+
+void use_large_pages_of(const Napi::CallbackInfo& info) {
+  if (!info[0].IsTypedArray()) throw Napi::TypeError::New(info.Env(), "useLargePages takes a typed array.");
+  const auto array = info[0].As<Napi::TypedArray>();
+  void* memory = nullptr;
+  napi_get_typedarray_info(info.Env(), array, nullptr, nullptr, &memory, nullptr, nullptr);
+  use_large_pages(memory, array.ByteLength());
+}
 
 // One instance for each environment, so that worker threads do not share state.
 class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) {
+    exports.Set("useLargePages", Napi::Function::New(env, use_large_pages_of, "useLargePages"));
     register_cuda(env, exports);
     register_greedy(env, exports, jobs_);
     register_objectives(env, exports, jobs_);

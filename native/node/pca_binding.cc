@@ -51,6 +51,8 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   task.scores = from.Get("scores").ToBoolean();
   task.block_columns = count("blockColumns");
   task.resident_rows = count("residentRows");
+  task.whole = from.Get("whole").ToBoolean();
+  task.overwrite = from.Get("overwrite").ToBoolean();
   task.threads = static_cast<unsigned>(number(from, "threads", 0));
   task.simd = text(from, "simd");
   if (task.rows < 2 || task.cols < 1 || task.dims < 1)
@@ -74,6 +76,9 @@ Napi::Value feed(const Napi::CallbackInfo& info, Jobs& jobs) {
   work->block = shared_matrix(job, "data", rows, task.cols);
   if (work->block.data == nullptr || rows == 0 || work->first + rows > task.rows)
     throw Napi::RangeError::New(info.Env(), "pcaFeed: rows of the matrix, in their order.");
+  if (task.whole &&
+      job.Get("data").As<Napi::TypedArray>().ByteOffset() / task.cols / (work->block.is_double ? 8 : 4) < work->first)
+    throw Napi::RangeError::New(info.Env(), "pcaFeed: the rows before these, in front of them.");
   return jobs.start(info.Env(), {
                                     .run =
                                         [work] {

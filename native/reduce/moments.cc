@@ -10,20 +10,7 @@ namespace {
 
 constexpr double kMostSquares = 1e34;  // of a column: its float32 products stay finite
 constexpr size_t kColumns = 512;       // of a thread: their sums stay in the first cache
-
-template <typename T>
-void add_row(const T* x, const double* shift, size_t count, double* sum, double* squares) {
-  for (size_t j = 0; j < count; ++j) {
-    const double y = static_cast<double>(x[j]) - shift[j];
-    sum[j] += y;
-    squares[j] += y * y;
-  }
-}
-
-template <typename T>
-void sum_row(const T* x, size_t count, double* sum) {
-  for (size_t j = 0; j < count; ++j) sum[j] += static_cast<double>(x[j]);
-}
+constexpr size_t kRows = 16;
 
 double element(const Matrix& x, size_t row, size_t col) {
   return x.is_double ? x.f64(row)[col] : static_cast<double>(x.f32(row)[col]);
@@ -31,28 +18,25 @@ double element(const Matrix& x, size_t row, size_t col) {
 
 }  // namespace
 
-void Moments::add(const Matrix& block, ThreadPool& pool, const Control& control) {
+void Moments::add(const Matrix& block, ThreadPool& pool, const Control& control, const DoublesKernel& kernel) {
   const size_t cols = sum_.size();
   const bool first = rows_ == 0;
   if (first) shift_.assign(cols, 0);
   pool.for_blocks(cols, kColumns, [&](unsigned, size_t begin, size_t end) {
     control.check();
-    const size_t count = end - begin;
-    if (first && !about_zero_) {
+    const auto sum_up = [&](const double* shift, double* sum, double* squares) {
       for (size_t i = 0; i < block.rows; ++i) {
         if (block.is_double)
-          sum_row(block.f64(i) + begin, count, &shift_[begin]);
+          kernel.add_doubles(block.f64(i) + begin, shift, end - begin, sum, squares);
         else
-          sum_row(block.f32(i) + begin, count, &shift_[begin]);
+          kernel.add_floats(block.f32(i) + begin, shift, end - begin, sum, squares);
       }
+    };
+    if (first && !about_zero_) {
+      sum_up(nullptr, &shift_[begin], nullptr);
       for (size_t j = begin; j < end; ++j) shift_[j] /= static_cast<double>(block.rows);
     }
-    for (size_t i = 0; i < block.rows; ++i) {
-      if (block.is_double)
-        add_row(block.f64(i) + begin, &shift_[begin], count, &sum_[begin], &squares_[begin]);
-      else
-        add_row(block.f32(i) + begin, &shift_[begin], count, &sum_[begin], &squares_[begin]);
-    }
+    sum_up(&shift_[begin], &sum_[begin], &squares_[begin]);
   });
   for (size_t j = 0; j < cols; ++j) {
     if (squares_[j] < kMostSquares) continue;
@@ -68,6 +52,20 @@ void Moments::add(const Matrix& block, ThreadPool& pool, const Control& control)
                 static_cast<int64_t>(largest));
   }
   rows_ += block.rows;
+}
+
+void Moments::centre(const Matrix& block, ThreadPool& pool, const GemmKernel& kernel) const {
+  const size_t cols = sum_.size();
+  pool.for_blocks(block.rows, kRows, [&](unsigned, size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      if (block.is_double) {
+        double* const x = const_cast<double*>(block.f64(i));
+        for (size_t j = 0; j < cols; ++j) x[j] -= shift_[j];
+      } else {
+        kernel.less_floats(block.f32(i), shift_.data(), cols, const_cast<float*>(block.f32(i)));
+      }
+    }
+  });
 }
 
 std::vector<double> Moments::mean() const {

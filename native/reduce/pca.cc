@@ -1,6 +1,7 @@
 #include "reduce/pca.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "core/error.h"
@@ -21,18 +22,18 @@ void transform(const Matrix& rows, const double* mean, const float* vectors, siz
   const linear::Workers workers = {pool, control, gemm_kernel(simd)};
   const linear::Panels panels(linear::Part({vectors, false, k, rows.cols}), workers);
   // Float32 products of what is not finite are not either.
-  std::vector<char> bad(rows.rows, 0);
+  std::vector<std::atomic<bool>> bad(rows.rows);
   linear::project(linear::Part(rows, mean), panels, linear::kAll, workers,
-                  [&](size_t row, size_t count, size_t, size_t cols, const double* block, size_t stride) {
+                  [&](size_t row, size_t count, size_t col, size_t cols, const double* block, size_t stride) {
                     for (size_t i = 0; i < count; ++i) {
                       for (size_t j = 0; j < cols; ++j) {
-                        const double value = block[i * stride + j] * (scale == nullptr ? 1 : scale[j]);
-                        if (!std::isfinite(value)) bad[row + i] = 1;
-                        put(out, is_double, (row + i) * k + j, value);
+                        const double value = block[i * stride + j] * (scale == nullptr ? 1 : scale[col + j]);
+                        if (!std::isfinite(value)) bad[row + i].store(true, std::memory_order_relaxed);
+                        put(out, is_double, (row + i) * k + col + j, value);
                       }
                     }
                   });
-  const auto at = std::find(bad.begin(), bad.end(), 1);
+  const auto at = std::find(bad.begin(), bad.end(), true);
   if (at != bad.end())
     throw Error("ERR_PCA_OVERFLOW", "The embedding matrix has values whose squares overflow. Scale it down first.",
                 at - bad.begin());

@@ -33,6 +33,8 @@ struct PcaTask {
   bool scores = true;        // otherwise Krylov forgets what they are made of, [N, a few times dims]
   size_t block_columns = 0;  // of Krylov: columns that a pass adds
   size_t resident_rows = 0;  // of Gram: rows that a pass compares all later ones with
+  bool whole = false;        // all rows lie in one array: those before a block are before it in memory, and stay
+  bool overwrite = false;    // and a pass may leave in it what rows are without the mean of the first block
   unsigned threads = 0;
   std::string simd;
 };

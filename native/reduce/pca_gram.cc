@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
 #include "linear/eigen.h"
 #include "linear/products.h"
@@ -10,7 +9,7 @@
 namespace coregain::reduce {
 namespace {
 
-constexpr size_t kColumns = 4096;  // of which products are added at a time
+constexpr size_t kColumns = 21 * GemmKernel::kDepth;  // of which products are added at a time
 
 // If u is an eigenvector of the Gram matrix G = Xc Xc^T with eigenvalue s, the scores are u sqrt(s), and Xc^T u /
 // sqrt(s) is the component.
@@ -32,16 +31,17 @@ class GramFit : public PcaFit {
       combine(block, first, workers);
       return;
     }
-    if (begin_ == 0) moments_.add(block, pool_, control);
-    const size_t end = std::min(begin_ + resident_, task.rows);
-    if (first == begin_ && first + block.rows >= end && end == task.rows) {
-      compare(block, first, first, end, nullptr, workers, done);  // all that there is: nothing needs to be kept
+    if (begin_ == 0) moments_.add(block, pool_, control, doubles_kernel(task.simd));
+    if (task.whole) {
+      if (task.overwrite) moments_.centre(block, pool_, workers.kernel);
+      compare_with_all(block, first, workers, done);
       return;
     }
+    const size_t end = std::min(begin_ + resident_, task.rows);
     if (kept_.empty())
       for (size_t from = 0; from < task.cols; from += kColumns)
         kept_.emplace_back(end - begin_, std::min(kColumns, task.cols - from));
-    compare(block, first, begin_, end, &kept_, workers, done);
+    compare(block, first, end, workers, done);
   }
 
   void end_pass(const Control& control) override {
@@ -78,32 +78,52 @@ class GramFit : public PcaFit {
  private:
   enum class Stage { kGram, kComponents, kDone };
 
-  // Products of the rows of a block with rows [from, to) that are not behind them. Without `kept` these are the block's
-  // own.
-  void compare(const Matrix& block, size_t first, size_t from, size_t to, std::vector<linear::Panels>* kept,
-               const linear::Workers& workers, const std::function<void(size_t)>& done) {
-    const size_t n = task.rows;
-    for (size_t col = 0, part_index = 0; col < task.cols; col += kColumns, ++part_index) {
-      const linear::Part part(block, moments_.shift().data(), col, std::min(kColumns, task.cols - col));
-      const std::unique_ptr<linear::Panels> own =
-          kept == nullptr ? std::make_unique<linear::Panels>(part, workers) : nullptr;
-      if (kept != nullptr && first < to) {
-        const size_t inside = std::min(block.rows, to - first);
-        linear::Part resident = part;
-        resident.x.rows = inside;
-        (*kept)[part_index].put(first - from, resident, workers);
+  // Adds to the elements of G at (from_row.., from_col..).
+  linear::Take adding(size_t from_row, size_t from_col) {
+    return [this, from_row, from_col](size_t row, size_t rows, size_t col, size_t cols, const double* sums,
+                                      size_t stride) {
+      for (size_t i = 0; i < rows; ++i) {
+        double* const out = &gram_[(from_row + row + i) * task.rows + from_col + col];
+        for (size_t j = 0; j < cols; ++j) out[j] += sums[i * stride + j];
       }
-      const linear::Panels& others = kept == nullptr ? *own : (*kept)[part_index];
-      linear::project(part, others, first - from, workers,
-                      [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
-                        for (size_t i = 0; i < rows; ++i) {
-                          double* const out = &gram_[(first + row + i) * n + from];
-                          for (size_t j = 0; j < std::min(cols, first + row + i - from + 1); ++j)
-                            out[j] += sums[i * stride + j];
-                        }
-                      });
+    };
+  }
+
+  // Products of the rows of a block with rows [begin_, end) that are not behind them.
+  void compare(const Matrix& block, size_t first, size_t end, const linear::Workers& workers,
+               const std::function<void(size_t)>& done) {
+    auto kept = kept_.begin();
+    for (size_t col = 0; col < task.cols; col += kColumns, ++kept) {
+      const linear::Part part(block, moments_.shift().data(), col, std::min(kColumns, task.cols - col));
+      if (first < end) {
+        linear::Part resident = part;
+        resident.x.rows = std::min(block.rows, end - first);
+        kept->put(first - begin_, resident, workers);
+      }
+      linear::project(part, *kept, first - begin_, workers, adding(first, begin_));
       done(block.rows * (col + part.cols) / task.cols);
     }
+  }
+
+  // Products of the rows of a block with each other and with all before them, which are still in memory.
+  void compare_with_all(const Matrix& block, size_t first, const linear::Workers& workers,
+                        const std::function<void(size_t)>& done) {
+    const size_t n = task.rows, bytes = block.is_double ? sizeof(double) : sizeof(float);
+    const Matrix before = {static_cast<const char*>(block.data) - first * block.cols * bytes, block.is_double, first,
+                           block.cols};
+    const double* const shift = task.overwrite ? nullptr : moments_.shift().data();
+    for (size_t col = 0; col < task.cols; col += kColumns) {
+      const size_t cols = std::min(kColumns, task.cols - col);
+      const linear::Part part(block, shift, col, cols);
+      const linear::Panels panels(part, workers);
+      linear::project(part, panels, 0, workers, adding(first, first));
+      if (first != 0) linear::project({before, shift, col, cols}, panels, linear::kAll, workers, adding(0, first));
+      done(block.rows * (col + cols) / task.cols);
+    }
+    // what came above the diagonal belongs below it
+    pool_.for_blocks(block.rows, 1, [&](unsigned, size_t j, size_t) {
+      for (size_t i = 0; i < first; ++i) gram_[(first + j) * n + i] = gram_[i * n + first + j];
+    });
   }
 
   void solve(const Control& control) {
@@ -154,7 +174,8 @@ class GramFit : public PcaFit {
       const double scale = 1 / std::sqrt(found_.variance[q] * static_cast<double>(n - 1));
       for (size_t i = 0; i < block.rows; ++i) left.row(q)[i] = static_cast<float>(vectors_[q * n + first + i] * scale);
     }
-    linear::combine(left, linear::Part(block, found_.mean.data()), false, workers,
+    // Scores have the mean 0: what is subtracted from all rows makes no difference.
+    linear::combine(left, linear::Part(block, task.overwrite ? nullptr : found_.mean.data()), false, workers,
                     [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
                       for (size_t q = 0; q < rows; ++q) {
                         float* const out = &found_.vectors[(row + q) * d + col];

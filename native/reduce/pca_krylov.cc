@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "core/error.h"
 #include "linear/eigen.h"
@@ -14,6 +15,7 @@ namespace {
 constexpr size_t kRows = 8 * GemmKernel::kDepth;  // rows between two products with them: they should stay in a cache
 constexpr double kTolerance = 1e-3;               // of the captured variance that one more pass would add
 constexpr size_t kMostFactor = 4;                 // dimensions of the space, in units of the wanted ones
+constexpr double kElsewhere = 0.1;                // length of random signs in a first vector, beside 1 of rows
 constexpr double kNothing = 1e-5;                 // of a direction, after the others were taken out: rounding
 constexpr int kRounds = 4;                        // of orthonormalisation, at most
 constexpr double kOrthonormal = 1e-6;
@@ -22,9 +24,9 @@ Matrix rows_of(const Matrix& x, size_t from, size_t count) {
   return {x.is_double ? static_cast<const void*>(x.f64(from)) : x.f32(from), x.is_double, count, x.cols};
 }
 
-// With C = Xc^T Xc and orthonormal V = [V_1 .. V_s], V_1 random and V_{l + 1} what C V_l has outside V_1 .. V_l, the
-// leading eigenvectors of V^T C V give the leading components (Rayleigh and Ritz). A pass multiplies a block V_l by C
-// while rows go by: Y = X V_l, W = W + X^T Y. The last one needs no W. Vectors are rows here.
+// With C = Xc^T Xc and orthonormal V = [V_1 .. V_s], V_1 random sums of rows and V_{l + 1} what C V_l has outside V_1
+// .. V_l, the leading eigenvectors of V^T C V give the leading components (Rayleigh and Ritz). A pass multiplies a
+// block V_l by C while rows go by: Y = X V_l, W = W + X^T Y. The last one needs no W. Vectors are rows here.
 class KrylovFit : public PcaFit {
  public:
   explicit KrylovFit(const PcaTask& t)
@@ -34,10 +36,6 @@ class KrylovFit : public PcaFit {
     v_ = Buffer<float>(most_ * t.cols);
     t_.assign(most_ * most_, 0);
     w_ = Buffer<double>(width(0) * t.cols);
-    for (size_t c = 0; c < width(0); ++c) {
-      objectives::Words words(t.seed, c);
-      for (size_t j = 0; j < t.cols; ++j) w_[c * t.cols + j] = (words.next() & 1) != 0 ? 1 : -1;
-    }
   }
 
   size_t first_row() const override { return done_ ? task.rows : 0; }
@@ -45,21 +43,23 @@ class KrylovFit : public PcaFit {
   void feed(const Matrix& block, size_t first, const Control& control,
             const std::function<void(size_t)>& done) override {
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
-    const bool opening = found_.passes == 0;
-    if (opening) moments_.add(block, pool_, control);
-    if (first == 0) begin_pass(workers);
-    const double* const shift = opening ? moments_.shift().data() : found_.mean.data();
-    const linear::Panels vectors(linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}), workers);
+    if (found_.passes == 0) {
+      moments_.add(block, pool_, control, doubles_kernel(task.simd));
+      if (task.overwrite) moments_.centre(block, pool_, workers.kernel);
+    }
+    const double* const shift = task.overwrite ? nullptr : moments_.shift().data();
+    if (first == 0) begin_pass(linear::Part(block, shift), workers);
     for (size_t from = 0; from < block.rows; from += kRows) {
       const size_t count = std::min(kRows, block.rows - from);
       const linear::Part part(rows_of(block, from, count), shift);
       linear::Coefficients left(block_, count);
       float* const y = y_.back().data() + (first + from) * block_;
-      linear::project(part, vectors, linear::kAll, workers,
-                      [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
+      linear::project(part, *vectors_, linear::kAll, workers,
+                      [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
                         for (size_t i = 0; i < rows; ++i)
                           for (size_t c = 0; c < cols; ++c)
-                            left.row(c)[row + i] = y[(row + i) * block_ + c] = static_cast<float>(sums[i * stride + c]);
+                            left.row(col + c)[row + i] = y[(row + i) * block_ + col + c] =
+                                static_cast<float>(sums[i * stride + c]);
                       });
       if (last_) {
         // (X V_i) . (X V_j) is what V_i C V_j is, without W
@@ -81,7 +81,9 @@ class KrylovFit : public PcaFit {
 
   void end_pass(const Control& control) override {
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
-    if (found_.passes++ == 0) centre();
+    vectors_.reset();
+    if (found_.passes++ == 0) settle();
+    centre();
     if (last_) {
       used_ += block_;
       finish(workers);
@@ -93,8 +95,11 @@ class KrylovFit : public PcaFit {
     along_ = products(block_, workers);
     for (size_t c = 0; c < block_; ++c)
       for (size_t q = 0; q < used_; ++q) at(std::max(q, old + c), std::min(q, old + c)) = along_[c * used_ + q];
-    last_ = enough(control);
-    next_ = used_ == most_ ? 0 : orthonormal(workers);
+    const Rest needed = rest(control);
+    last_ = needed.last;
+    next_ = used_ == most_ || needed.vectors == 0 ? 0 : orthonormal(workers);
+    // the first of them have most of what the space lacks
+    if (last_) next_ = std::min(next_, needed.vectors);
     if (next_ == 0) finish(workers);
   }
 
@@ -114,11 +119,11 @@ class KrylovFit : public PcaFit {
         col += block.cols;
       }
       linear::project(linear::Part({y.data(), false, count, used_}), panels, linear::kAll, workers,
-                      [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
+                      [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
                         for (size_t i = 0; i < rows; ++i) {
                           for (size_t q = 0; q < cols; ++q) {
-                            const double scale = whiten ? 1 / std::sqrt(found_.variance[q]) : 1;
-                            put(out, is_double, (from + row + i) * k + q, sums[i * stride + q] * scale);
+                            const double scale = whiten ? 1 / std::sqrt(found_.variance[col + q]) : 1;
+                            put(out, is_double, (from + row + i) * k + col + q, sums[i * stride + q] * scale);
                           }
                         }
                       });
@@ -138,15 +143,47 @@ class KrylovFit : public PcaFit {
   // Of the block that starts at `used`.
   size_t width(size_t used) const { return std::min(std::max<size_t>(task.block_columns, 1), most_ - used); }
 
-  void begin_pass(const linear::Workers& workers) {
-    if (found_.passes == 0) next_ = orthonormal(workers);
+  void begin_pass(const linear::Part& rows, const linear::Workers& workers) {
+    if (found_.passes == 0) {
+      sum_rows(rows, workers);
+      next_ = orthonormal(workers);
+    }
     block_ = next_;
     if (!task.scores && y_.size() == 2) y_.erase(y_.begin());
     y_.push_back({Buffer<float>(task.rows * block_), block_});
+    vectors_.emplace(linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}), workers);
     if (last_)
       w_ = {};
     else
       std::fill_n(w_.data(), block_ * task.cols, 0.0);
+  }
+
+  // What V_1 is made of: sums of the first rows with random signs, each row in one of them. They lean towards the
+  // leading components as half a product with C would. Directions that these rows lack come in by random signs.
+  void sum_rows(const linear::Part& rows, const linear::Workers& workers) {
+    constexpr size_t kColumns = 512;
+    const size_t d = task.cols, count = width(0);
+    std::vector<char> minus(rows.x.rows);
+    objectives::Words words(task.seed, 0);
+    for (char& sign : minus) sign = static_cast<char>(words.next() & 1);
+    std::fill_n(w_.data(), count * d, 0.0);
+    pool_.for_blocks(d, kColumns, [&](unsigned, size_t begin, size_t end) {
+      float x[kColumns];
+      for (size_t i = 0; i < rows.x.rows; ++i) {
+        rows.read(workers.kernel, i, begin, end - begin, x);
+        double* const sum = &w_[i % count * d];
+        for (size_t j = begin; j < end; ++j)
+          sum[j] += static_cast<double>(minus[i] != 0 ? -x[j - begin] : x[j - begin]);
+      }
+    });
+    const std::vector<double> lengths = lengths_of(count);
+    const double size = kElsewhere / std::sqrt(static_cast<double>(d));
+    pool_.for_blocks(count, 1, [&](unsigned, size_t c, size_t) {
+      objectives::Words signs(task.seed, c + 1);
+      double* const w = &w_[c * d];
+      for (size_t j = 0; j < d; ++j)
+        w[j] = (lengths[c] > 0 ? w[j] / lengths[c] : 0) + ((signs.next() & 1) != 0 ? size : -size);
+    });
   }
 
   // Adds what rows of Y_last and of another Y give to the elements of T at (used.., to..).
@@ -158,29 +195,43 @@ class KrylovFit : public PcaFit {
                     });
   }
 
-  // Rows went by less the mean of the first block, which is off the mean of all by `drift`.
-  void centre() {
-    const size_t d = task.cols, n = task.rows;
+  // Of the columns, after the first pass.
+  void settle() {
     found_.mean = moments_.mean();
     if (!(moments_.scatter() > 0))
       throw Error("ERR_PCA_NO_VARIANCE", "All rows of the embedding matrix are equal: there is nothing to reduce.");
+  }
+
+  // Rows went by less the mean of the first block, which is off the mean of all by `drift`: not by more than a few
+  // times what rows are spread. As the sum of the rows of Y is 0 then, the correction of W is one product.
+  void centre() {
+    const size_t d = task.cols, n = task.rows;
     Y& y = y_.back();
+    std::vector<double> along(block_, 0);
     pool_.for_blocks(block_, 1, [&](unsigned, size_t c, size_t) {
-      double along = 0;
-      for (size_t j = 0; j < d; ++j) along += static_cast<double>(v_[(used_ + c) * d + j]) * moments_.drift(j);
-      for (size_t j = 0; j < d; ++j) w_[c * d + j] -= static_cast<double>(n) * along * moments_.drift(j);
-      for (size_t i = 0; i < n; ++i)
-        y.data()[i * block_ + c] = static_cast<float>(static_cast<double>(y.data()[i * block_ + c]) - along);
+      for (size_t j = 0; j < d; ++j) along[c] += static_cast<double>(v_[(used_ + c) * d + j]) * moments_.drift(j);
+      if (!last_)
+        for (size_t j = 0; j < d; ++j) w_[c * d + j] -= static_cast<double>(n) * along[c] * moments_.drift(j);
     });
+    pool_.for_blocks(n, kRows, [&](unsigned, size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i)
+        for (size_t c = 0; c < block_; ++c)
+          y.data()[i * block_ + c] = static_cast<float>(static_cast<double>(y.data()[i * block_ + c]) - along[c]);
+    });
+    if (!last_) return;
+    for (size_t i = 0; i < block_; ++i)
+      for (size_t j = 0; j < block_; ++j) at(used_ + i, used_ + j) -= static_cast<double>(n) * along[i] * along[j];
   }
 
   // Each of the first `count` rows of w times all vectors: [count, used].
   std::vector<double> products(size_t count, const linear::Workers& workers) {
     std::vector<double> out(count * used_);
-    const linear::Panels panels(linear::Part({v_.data(), false, used_, task.cols}), workers);
-    linear::project(linear::Part({w_.data(), true, count, task.cols}), panels, linear::kAll, workers,
-                    [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
-                      for (size_t i = 0; i < rows; ++i) std::copy_n(sums + i * stride, cols, &out[(row + i) * used_]);
+    // The vectors are many: it is w that is laid out anew.
+    const linear::Panels panels(linear::Part({w_.data(), true, count, task.cols}), workers);
+    linear::project(linear::Part({v_.data(), false, used_, task.cols}), panels, linear::kAll, workers,
+                    [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
+                      for (size_t i = 0; i < rows; ++i)
+                        for (size_t c = 0; c < cols; ++c) out[(col + c) * used_ + row + i] = sums[i * stride + c];
                     });
     return out;
   }
@@ -204,27 +255,21 @@ class KrylovFit : public PcaFit {
     const size_t d = task.cols;
     // those of `along_` that there is room for
     size_t count = found_.passes == 0 ? width(0) : std::min(block_, most_ - used_);
-    double scale = 0;
-    for (size_t c = 0; c < count; ++c) scale = std::max(scale, std::sqrt(square(c)));
+    const std::vector<double> lengths = lengths_of(count);
+    double scale = count == 0 ? 0 : *std::max_element(lengths.begin(), lengths.end());
     for (int round = 0; round < kRounds; ++round) {
       if (used_ != 0) subtract(round == 0 ? along_ : products(count, workers), count, workers);
-      size_t kept = 0;
-      for (size_t c = 0; c < count; ++c) {
-        const double norm = std::sqrt(square(c));
-        if (!(norm > kNothing * (round == 0 ? scale : 1))) continue;
-        for (size_t j = 0; j < d; ++j) w_[kept * d + j] = w_[c * d + j] / norm;
-        ++kept;
-      }
-      count = kept;
+      count = normalise_rows(count, kNothing * scale);
       if (count == 0) return 0;
+      scale = 1;
       const linear::Part part({w_.data(), true, count, d});
       const linear::Panels panels(part, workers);
       Buffer<double> gram(count * count);
       double off = 0;
-      linear::project(part, panels, linear::kAll, workers,
-                      [&](size_t row, size_t rows, size_t, size_t cols, const double* sums, size_t stride) {
+      linear::project(part, panels, 0, workers,
+                      [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
                         for (size_t i = 0; i < rows; ++i)
-                          std::copy_n(sums + i * stride, cols, &gram[(row + i) * count]);
+                          std::copy_n(sums + i * stride, cols, &gram[(row + i) * count + col]);
                       });
       for (size_t i = 0; i < count; ++i) {
         for (size_t j = 0; j < i; ++j) {
@@ -240,45 +285,75 @@ class KrylovFit : public PcaFit {
       for (size_t q = 0; q < firm; ++q)
         for (size_t c = 0; c < count; ++c)
           left.row(q)[c] = static_cast<float>(e.vectors[q * count + c] / std::sqrt(e.values[q]));
-      Buffer<double> mixed(firm * d);
+      // columns of w by groups: a group is read before it is written
       linear::combine(left, part, false, workers,
                       [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
                         for (size_t q = 0; q < rows; ++q)
-                          std::copy_n(sums + q * stride, cols, &mixed[(row + q) * d + col]);
+                          std::copy_n(sums + q * stride, cols, &w_[(row + q) * d + col]);
                       });
-      std::copy_n(mixed.data(), firm * d, w_.data());
       count = firm;
     }
-    for (size_t i = 0; i < count * d; ++i) v_[used_ * d + i] = static_cast<float>(w_[i]);
+    pool_.for_blocks(count, 1, [&](unsigned, size_t c, size_t) {
+      for (size_t j = 0; j < d; ++j) v_[(used_ + c) * d + j] = static_cast<float>(w_[c * d + j]);
+    });
     return count;
   }
 
-  double square(size_t c) const {
-    double sum = 0;
-    for (size_t j = 0; j < task.cols; ++j) sum += w_[c * task.cols + j] * w_[c * task.cols + j];
-    return sum;
+  std::vector<double> lengths_of(size_t count) {
+    std::vector<double> lengths(count);
+    pool_.for_blocks(count, 1, [&](unsigned, size_t c, size_t) {
+      const double* const w = &w_[c * task.cols];
+      lengths[c] = std::sqrt(doubles_kernel(task.simd).dot(w, w, task.cols));
+    });
+    return lengths;
   }
 
-  // Whether the space holds enough of the variance once the next block is in it: what blocks add shrinks from one to
-  // the next by a ratio that falls itself, so what later ones would add follows from the last few.
-  bool enough(const Control& control) {
-    if (used_ + block_ >= most_) return true;
-    if (used_ < task.dims) return false;
+  // Moves the rows of w together that are longer than `nothing`, and makes them 1 long; returns how many these are.
+  size_t normalise_rows(size_t count, double nothing) {
+    const size_t d = task.cols;
+    const std::vector<double> lengths = lengths_of(count);
+    std::vector<double> kept;
+    for (size_t c = 0; c < count; ++c) {
+      if (!(lengths[c] > nothing)) continue;
+      if (kept.size() != c) std::copy_n(&w_[c * d], d, &w_[kept.size() * d]);
+      kept.push_back(lengths[c]);
+    }
+    pool_.for_blocks(kept.size(), 1, [&](unsigned, size_t k, size_t) {
+      for (size_t j = 0; j < d; ++j) w_[k * d + j] /= kept[k];
+    });
+    return kept.size();
+  }
+
+  // Whether a pass without W is enough, and for how many vectors. What blocks add to the captured variance shrinks from
+  // one to the next by a ratio that falls itself, so what later ones would add follows from the last few.
+  struct Rest {
+    bool last;
+    size_t vectors;
+  };
+
+  Rest rest(const Control& control) {
+    if (used_ + block_ >= most_) return {true, block_};
+    if (used_ < task.dims) return {false, block_};
     Buffer<double> a = projected();
     const linear::Eigen e = linear::eigen(a, used_, 0, pool_, control, doubles_kernel(task.simd));
     double sum = 0;
     for (size_t i = 0; i < task.dims; ++i) sum += std::max(0.0, e.values[i]);
     captured_.push_back(sum);
     const size_t s = captured_.size();
-    if (s < 3) return false;
+    if (s < 3) return {false, block_};
     const auto gain = [&](size_t i) { return captured_[i] - captured_[i - 1]; };
     const auto shrinks = [&](size_t i) { return gain(i - 1) > 0 ? std::min(gain(i) / gain(i - 1), 0.99) : 0; };
-    double ratio = shrinks(s - 1);
-    // and it falls, if it fell
+    // the ratio falls, if it fell
+    const double ratio = shrinks(s - 1);
     const double faster = s > 3 && shrinks(s - 2) > 0 ? std::min(ratio / shrinks(s - 2), 1.0) : 1;
-    double next = gain(s - 1);
-    for (int block = 0; block < 2; ++block) next *= ratio *= faster;
-    return next / (1 - ratio) <= kTolerance * sum;
+    const double next = ratio * faster, later = next * faster;
+    const double added = gain(s - 1) * next;  // by the next block
+    const double missing = added / (1 - next) / sum, then = added * later / (1 - later) / sum;
+    if (missing <= kTolerance) return {true, 0};
+    if (then > kTolerance) return {false, block_};
+    // a part of the block leaves that power of the shrinkage
+    const double part = std::log(missing / kTolerance) / std::log(missing / then);
+    return {true, std::min(block_, static_cast<size_t>(std::ceil(part * static_cast<double>(block_))))};
   }
 
   Buffer<double> projected() {
@@ -323,7 +398,8 @@ class KrylovFit : public PcaFit {
   Buffer<double> w_;  // [block, d]
   std::vector<double> t_, along_, captured_;
   std::vector<Y> y_;
-  Buffer<float> ritz_;  // [k, used]
+  std::optional<linear::Panels> vectors_;  // of this pass
+  Buffer<float> ritz_;                     // [k, used]
 };
 
 }  // namespace
