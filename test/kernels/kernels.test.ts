@@ -135,12 +135,16 @@ test('gains take kept sums, made row by row, and give what lists give', () =>
     expect(whole).toEqual(await kernels.gains({ chosen, members: await kernels.sum() }));
     expect(whole).toEqual(await kernels.gains({ chosen }));
 
-    await expect(kernels.sum({ rows: [10], onto: chosen })).rejects.toThrow('`rows` must be a list that names each row once');
+    await expect(kernels.sum({ rows: [10], onto: chosen })).rejects.toThrow(
+      '`rows` must be a list that names each row once',
+    );
     await expect(kernels.sum({ rows: [1, 1] })).rejects.toThrow('`rows` must be a list that names each row once');
     const odd = await kernels.sum({ rows: [3] });
     await expect(kernels.gains({ chosen: odd, members: kept })).rejects.toThrow('`chosen` must be a list of members');
     await using({ device: 'cpu' }, async (others) => {
-      await expect(others.gains({ chosen })).rejects.toThrow('`chosen` must be a list of rows, or a sum made by these kernels');
+      await expect(others.gains({ chosen })).rejects.toThrow(
+        '`chosen` must be a list of rows, or a sum made by these kernels',
+      );
     });
   }));
 
