@@ -55,7 +55,8 @@ test.skipIf(!hasNumpy)(
     const coverage = await kernels.facilityLocationGains({ candidates: first(queries) });
     const centred = await kernels.kCenterUpdate({ centres: first(centres) });
     for (const name of names) {
-      const of = (kernel: string) => new Float64Array(readFileSync(join(folder, `${name}-${kernel}.f64`)).buffer);
+      const of = (kernel: string) =>
+        new Float64Array(Uint8Array.from(readFileSync(join(folder, `${name}-${kernel}.f64`))).buffer);
       const within = (kernel: string, ours: ArrayLike<number>, bound: (i: number) => number, slack: number) => {
         const theirs = of(kernel);
         expect(theirs, `${name} ${kernel}`).toHaveLength(ours.length);
