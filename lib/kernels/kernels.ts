@@ -211,8 +211,9 @@ export async function openKernels(matrix: EmbeddingMatrix, options: KernelsOptio
       const chosen = partsOf('chosen', await sumFor('chosen', asked.chosen ?? [], { signal }));
       if (!asked.members) all ??= await sumOf('members', undefined, undefined, { signal });
       const members = partsOf('members', await sumFor('members', asked.members ?? all!, { signal }));
-      const stranger = chosen.has.findIndex((has, row) => has === 1 && members.has[row] === 0);
-      if (stranger >= 0) throw outOfRange('chosen', 'a list of members', stranger);
+      if (asked.members)
+        for (let row = 0; row < rows; row++)
+          if (chosen.has[row]! > members.has[row]!) throw outOfRange('chosen', 'a list of members', row);
       return call(native().kernelsGains, { chosen: chosen.sum, members: members.sum, gain }, rows, asked);
     },
     async facilityLocationGains(asked = {}) {

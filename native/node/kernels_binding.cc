@@ -244,25 +244,24 @@ Napi::Value copy_rate_of(const Napi::CallbackInfo& info, Jobs& jobs) {
   const auto threads = static_cast<unsigned>(number(job, "threads", 0));
   const auto device = static_cast<int32_t>(number(job, "device", -1));
   const auto rate = std::make_shared<double>(0);
-  return jobs.start(info.Env(), {
-                                    .run =
-                                        [work, threads, device, rate] {
-                                          if (device < 0) {
-                                            *rate = copy_rate(threads, work->control);
-                                            return;
-                                          }
-                                          const CudaSupport& support = cuda_support();
-                                          if (support.table == nullptr) throw Error("ERR_DEVICE", support.reason);
-                                          CudaFailure failure;
-                                          pairwise::check_device(support.table->copy_rate(device, rate.get(), &failure),
-                                                                 failure, work->control);
-                                        },
-                                    .resolve = [rate](Napi::Env env) -> Napi::Value {
-                                      return Napi::Number::New(env, *rate);
-                                    },
-                                    .cancel = [work] { work->control.cancel(); },
-                                    .keep = {job.Get("control")},
-                                });
+  return jobs.start(info.Env(),
+                    {
+                        .run =
+                            [work, threads, device, rate] {
+                              if (device < 0) {
+                                *rate = copy_rate(threads, work->control);
+                                return;
+                              }
+                              const CudaSupport& support = cuda_support();
+                              if (support.table == nullptr) throw Error("ERR_DEVICE", support.reason);
+                              CudaFailure failure;
+                              pairwise::check_device(support.table->copy_rate(device, rate.get(), &failure), failure,
+                                                     work->control);
+                            },
+                        .resolve = [rate](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *rate); },
+                        .cancel = [work] { work->control.cancel(); },
+                        .keep = {job.Get("control")},
+                    });
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "kernels/doubles.h"
 #include "pairwise/kernels.h"
 
 namespace coregain::pairwise {
@@ -9,12 +10,6 @@ namespace {
 
 constexpr double kLoose = 1 + 0x1p-20;
 constexpr size_t kBlock = 1024;  // rows that are summed one after the other
-
-// sum[j] += x_j - origin_j
-template <typename Value>
-void add_row(const Value* x, const double* origin, size_t d, double* sum) {
-  for (size_t j = 0; j < d; ++j) sum[j] += static_cast<double>(x[j]) - origin[j];
-}
 
 void add(const RowSum& part, RowSum& to) {
   for (size_t j = 0; j < part.y.size(); ++j) to.y[j] += part.y[j];
@@ -28,6 +23,7 @@ void add(const RowSum& part, RowSum& to) {
 RowSum sum_rows(const Points& points, const Chosen& rows, const Control& control) {
   const size_t d = points.cols(), blocks = (rows.count + kBlock - 1) / kBlock;
   const Matrix& x = points.x();
+  const DoublesKernel& kernel = doubles_kernel(points.simd());
   std::vector<RowSum> parts(blocks);
   points.pool().for_blocks(rows.count, kBlock, [&](unsigned, size_t begin, size_t end) {
     control.check();
@@ -37,9 +33,9 @@ RowSum sum_rows(const Points& points, const Chosen& rows, const Control& control
     for (size_t i = begin; i < end; ++i) {
       const size_t row = rows[i];
       if (x.is_double)
-        add_row(x.f64(row), points.origin().data(), d, part.y.data());
+        kernel.add_doubles(x.f64(row), points.origin().data(), d, part.y.data(), nullptr);
       else
-        add_row(x.f32(row), points.origin().data(), d, part.y.data());
+        kernel.add_floats(x.f32(row), points.origin().data(), d, part.y.data(), nullptr);
       part.square += points.square(row);
       part.radius += points.left(row).radius;
     }
@@ -69,8 +65,8 @@ Gains gains(const Points& points, const RowSum& chosen, const RowSum& members, b
   Gains out{std::vector<double>(n), std::vector<double>(n)};
   for (size_t i = 0; i < n; ++i) {
     const double r = points.left(i).radius;
-    const double magnitudes = (m + 2 * k) * r * r + 2 * r * (2 * chosen.radius + members.radius) +
-                              2 * chosen.square + members.square;
+    const double magnitudes =
+        (m + 2 * k) * r * r + 2 * r * (2 * chosen.radius + members.radius) + 2 * chosen.square + members.square;
     if (cosine) {
       out.values[i] = -a / 2 - products.values[i] / 2;
       out.errors[i] = (products.errors[i] / 2 + rounding * (m + 2 * k + magnitudes)) * kLoose;

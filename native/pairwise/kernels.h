@@ -24,8 +24,8 @@ RowSum sum_rows(const Points& points, const Chosen& rows, const Control& control
 // The same of these rows and of those in `onto`.
 RowSum sum_rows(const Points& points, const Chosen& rows, const RowSum& onto, const Control& control);
 
-// The gain of every row, as docs/gain.md has it, for S = `chosen` of D = `members`, distinct rows: one product of all rows with a
-// vector. Cosine is for normalized points only.
+// The gain of every row, as docs/gain.md has it, for S = `chosen` of D = `members`, distinct rows: one product of all
+// rows with a vector. Cosine is for normalized points only.
 struct Gains {
   std::vector<double> values, errors;  // [n]
 };

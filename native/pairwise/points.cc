@@ -12,12 +12,12 @@
 namespace coregain::pairwise {
 namespace {
 
-constexpr size_t kBlock = 64;           // rows
-constexpr size_t kStride = 64;          // bytes that a row's form is a multiple of
-constexpr double kMostSquare = 1e37;    // float32 sums of products must not overflow
-constexpr double kUlp = 0x1p-24;        // float32's unit of rounding
-constexpr double kTogether = 128;       // products that the device sums before float64 takes over
-constexpr size_t kMostInt8 = 131072;    // columns
+constexpr size_t kBlock = 64;         // rows
+constexpr size_t kStride = 64;        // bytes that a row's form is a multiple of
+constexpr double kMostSquare = 1e37;  // float32 sums of products must not overflow
+constexpr double kUlp = 0x1p-24;      // float32's unit of rounding
+constexpr double kTogether = 128;     // products that the device sums before float64 takes over
+constexpr size_t kMostInt8 = 131072;  // columns
 static_assert(kMostInt8 * 127 * 127 < size_t{1} << 31);
 constexpr double kLoose = 1 + 0x1p-20;  // for the rounding of the bounds themselves
 

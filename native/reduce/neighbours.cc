@@ -19,9 +19,9 @@ namespace {
 
 constexpr size_t kQueries = 512;  // most queries of a tile: its rows are put into panels once for all of them
 constexpr size_t kPanel = GemmKernel::kPanel;
-constexpr size_t kRows = 4 * kPanel;                // rows of a tile
-constexpr size_t kColumns = 4 * GemmKernel::kDepth; // of a tile at a time: its panels stay in the second-level cache
-constexpr size_t kLook = 16;                        // products that are looked at together
+constexpr size_t kRows = 4 * kPanel;                 // rows of a tile
+constexpr size_t kColumns = 4 * GemmKernel::kDepth;  // of a tile at a time: its panels stay in the second-level cache
+constexpr size_t kLook = 16;                         // products that are looked at together
 static_assert(kPanel % kLook == 0);
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 

@@ -277,8 +277,7 @@ TEST("rows of numbers that only float64 has, down to the smallest") {
   Random random{15};
   std::vector<double> values(n * d);
   for (size_t i = 0; i < n; ++i)
-    for (size_t j = 0; j < d; ++j)
-      values[i * d + j] = std::ldexp(random.normal(), -static_cast<int>(1074 - 25 * i));
+    for (size_t j = 0; j < d; ++j) values[i * d + j] = std::ldexp(random.normal(), -static_cast<int>(1074 - 25 * i));
   const std::vector<double> zero(d, 0.0);
   for (const Way& way : kWays) {
     const StandardArithmetic standard;

@@ -49,7 +49,8 @@ struct Operands {
   std::vector<double> a, b;
 };
 
-const std::vector<std::string> kCases = {"cancelling", "all exponents", "subnormals", "zeros beside the largest", "small"};
+const std::vector<std::string> kCases = {"cancelling", "all exponents", "subnormals", "zeros beside the largest",
+                                         "small"};
 
 Operands operands(const std::string& kind, size_t d, Precision precision, Random& random) {
   Operands out{std::vector<double>(d), std::vector<double>(d)};
