@@ -9,7 +9,7 @@ namespace coregain::pairwise {
 namespace {
 
 constexpr double kLoose = 1 + 0x1p-20;
-constexpr size_t kBlock = 1024;  // rows that are summed one after the other
+constexpr size_t kBlock = 1024;  // rows that a thread takes at a time
 
 void add(const RowSum& part, RowSum& to) {
   for (size_t j = 0; j < part.y.size(); ++j) to.y[j] += part.y[j];
@@ -63,18 +63,20 @@ Gains gains(const Points& points, const RowSum& chosen, const RowSum& members, b
   // Every sum is of at most d + |D| terms in float64, and no exact partial sum exceeds the sum of the magnitudes.
   const double rounding = (m + k + static_cast<double>(d) + 32) * 0x1p-52;
   Gains out{std::vector<double>(n), std::vector<double>(n)};
-  for (size_t i = 0; i < n; ++i) {
-    const double r = points.left(i).radius;
-    const double magnitudes =
-        (m + 2 * k) * r * r + 2 * r * (2 * chosen.radius + members.radius) + 2 * chosen.square + members.square;
-    if (cosine) {
-      out.values[i] = -a / 2 - products.values[i] / 2;
-      out.errors[i] = (products.errors[i] / 2 + rounding * (m + 2 * k + magnitudes)) * kLoose;
-    } else {
-      out.values[i] = a * points.square(i) - 2 * products.values[i] + constant;
-      out.errors[i] = (2 * products.errors[i] + rounding * magnitudes) * kLoose;
+  points.pool().for_blocks(n, kBlock, [&](unsigned, size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const double r = points.left(i).radius;
+      const double magnitudes =
+          (m + 2 * k) * r * r + 2 * r * (2 * chosen.radius + members.radius) + 2 * chosen.square + members.square;
+      if (cosine) {
+        out.values[i] = -a / 2 - products.values[i] / 2;
+        out.errors[i] = (products.errors[i] / 2 + rounding * (m + 2 * k + magnitudes)) * kLoose;
+      } else {
+        out.values[i] = a * points.square(i) - 2 * products.values[i] + constant;
+        out.errors[i] = (2 * products.errors[i] + rounding * magnitudes) * kLoose;
+      }
     }
-  }
+  });
   return out;
 }
 

@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kGemmRows = GemmKernel::kRows, kPanel = GemmKernel::kPanel, kDepth = GemmKernel::kDepth;
 constexpr double kLoose = 1 + 0x1p-20;
+constexpr size_t kBoundRows = 2048;  // whose bounds a thread computes at a time
 
 // The forms of some rows, one after the other.
 void gather(const Points& points, const Chosen& rows, size_t first, size_t count, char* out) {
@@ -177,13 +178,16 @@ VectorProducts vector_products(const Points& points, const std::vector<double>& 
       }
     });
   }
-  for (size_t i = 0; i < n; ++i) {
-    const Length row = points.left(i);
-    out.errors[i] = (row.residual * side.radius + (row.radius + row.residual) * side.residual +
-                     gamma * (row.radius + row.residual) * (side.radius + side.residual)) *
-                        kLoose +
-                    static_cast<double>(d * terms.count) * kUnderflow * terms.unit;
-  }
+  const double underflow = static_cast<double>(d * terms.count) * kUnderflow * terms.unit;
+  points.pool().for_blocks(n, kBoundRows, [&](unsigned, size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const Length row = points.left(i);
+      out.errors[i] = (row.residual * side.radius + (row.radius + row.residual) * side.residual +
+                       gamma * (row.radius + row.residual) * (side.radius + side.residual)) *
+                          kLoose +
+                      underflow;
+    }
+  });
   return out;
 }
 
