@@ -1,6 +1,7 @@
 /**
  * Seconds, memory and captured variance of PCA beside scikit-learn's randomized one, both from a file to scores, each run in a
- * process of its own, in turn; and the matrix products that the chosen method needs, by NumPy's BLAS.
+ * process of its own, in turn; and the matrix products that the chosen method needs, by NumPy's BLAS. Before each run as
+ * much memory as it may take is written to and given back: a virtual machine may have to ask its host for it, for seconds.
  *
  *   node bench/pca.mjs --python ../venv/bin/python
  *
@@ -80,6 +81,7 @@ for (const text of values.cases.split(',')) {
   for (let repeat = 0; repeat < repeats; repeat++) {
     for (const [name, run] of Object.entries(contestants)) {
       let result;
+      python('touch', 3 * bytes);
       try {
         result = run();
       } catch (error) {

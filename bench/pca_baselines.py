@@ -2,6 +2,7 @@
 
     pca_baselines.py make X.npy ROWS COLS POWER      normal values, variance of column i proportional to i^-POWER, a common mean
     pca_baselines.py sklearn X.npy DIMS SCORES.npy   PCA(svd_solver="randomized").fit_transform, from the file
+    pca_baselines.py touch BYTES                     writes to that much memory, and gives it back
     pca_baselines.py gemm ROWS COLS VECTORS PASSES   PASSES times A V and A^T Y by NumPy's BLAS
     pca_baselines.py gram ROWS COLS DIMS             A A^T and U A by NumPy's BLAS
 
@@ -27,6 +28,10 @@ def make(path, rows, cols, power):
         out[start : start + step] = block * scale + mean
     out.flush()
     return {"bytes": out.nbytes}
+
+
+def touch(size):
+    return {"bytes": int(numpy.ones(size // 8).nbytes)}
 
 
 def used(started, cpu):
@@ -81,6 +86,8 @@ def gram(rows, cols, dims):
 verb, *rest = sys.argv[1:]
 if verb == "make":
     found = make(rest[0], int(rest[1]), int(rest[2]), float(rest[3]))
+elif verb == "touch":
+    found = touch(int(rest[0]))
 elif verb == "sklearn":
     found = sklearn_pca(rest[0], int(rest[1]), rest[2])
 elif verb == "gemm":

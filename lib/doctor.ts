@@ -5,14 +5,32 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { encoderGraph } from './models/multimae.js';
+import { presets } from './models/presets.js';
 import { type CudaDevice, native } from './native.js';
 import { addInput, addOutput, createGraph } from './onnx/graph.js';
 import { createModelFolder } from './onnx/modelFolder.js';
+import { matmul } from './onnx/ops/linear.js';
+import { operatorsOnCpu, type Placement } from './onnx/placement.js';
+import { rehearse } from './onnx/rehearse.js';
 import { openSession } from './onnx/session.js';
+import { type Optimizer, weightOptions } from './train/optimizer.js';
+import { scanGraph } from './train/scanGraph.js';
+import { type ModelConfig, trainingGraph } from './train/trainingGraph.js';
 import { version } from './version.js';
 
 /** A part that works, or why it does not and what to do. */
 export type Finding<T> = ({ readonly works: true } & T) | { readonly works: false; readonly why: string };
+
+/** What a provider of ONNX Runtime does with our models. */
+export interface ProviderFacts {
+  /** Whether a product came out rounded to TF32, see `allowsTf32`. */
+  readonly tf32: boolean;
+  /** Where the operators of an encoder and of training it are, both small. */
+  readonly placements: { readonly encoder: Placement; readonly training: Placement };
+  /** Operators that are on the CPU although the provider is CUDA. */
+  readonly onCpu: readonly string[];
+}
 
 export interface DoctorReport {
   /** Whether all that is needed works. CUDA is not needed. */
@@ -30,8 +48,8 @@ export interface DoctorReport {
   /** The C++ addon: its file, the SIMD level in use and all that it could use, best first. */
   readonly addon: Finding<{ readonly path: string; readonly simd: string; readonly available: readonly string[] }>;
   readonly images: Finding<{ readonly sharp: string; readonly libvips: string }>;
-  /** Execution providers of ONNX Runtime, found by running a model on them. */
-  readonly providers: { readonly cpu: Finding<object>; readonly cuda: Finding<object> };
+  /** Execution providers of ONNX Runtime, found by running models on them. */
+  readonly providers: { readonly cpu: Finding<ProviderFacts>; readonly cuda: Finding<ProviderFacts> };
   /** The NVIDIA driver and the devices that it shows to this process. */
   readonly cuda: Finding<{ readonly driver: string; readonly devices: readonly { name: string; memory: string }[] }>;
   /** The addon's own CUDA library: where it is, and the devices that it can work on. */
@@ -97,16 +115,57 @@ async function findImages() {
   return { sharp: sharp.versions.sharp ?? 'unknown', libvips: sharp.versions.vips };
 }
 
-/** Runs y = x there: a provider that is listed need not load, and one that loads need not run. */
-async function runOn(device: 'cpu' | 'cuda') {
+/** Runs models there: a provider that is listed need not load, and one that loads need not have all operators. */
+async function runOn(device: 'cpu' | 'cuda'): Promise<ProviderFacts> {
+  const tf32 = await roundsProducts(device);
+  const placements = {
+    encoder: await rehearse(encoderGraph(SMALL.encoder, 1), device, {
+      batch: 1,
+      ...{ height: 32, width: 32, labelHeight: 8, labelWidth: 8 },
+      ...{ tokens: 2 * 2 * 2 + 1, rows: 1 },
+    }),
+    training: await rehearse(trainingSteps(), device, { steps: 2 }),
+  };
+  return { tf32, placements, onCpu: operatorsOnCpu(Object.values(placements)) ?? [] };
+}
+
+const SMALL: ModelConfig = {
+  encoder: { ...presets.tiny, dim: 32, depth: 1, heads: 2, image: 32 },
+  adapter: { kind: 'dpt', variant: 'official', hooks: [0, 0, 0, 0], layerDims: [8, 8, 8, 8], featureDim: 8 },
+  mainTasks: ['rgb', 'semseg'],
+  training: 'end-to-end',
+  loss: 'berhu',
+};
+
+/** The graph that trains on CUDA: several steps with their optimizer. */
+function trainingSteps() {
+  const optimizer: Optimizer = {
+    kind: 'adamw',
+    ...{ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.05, layerDecay: 1 },
+  };
+  const training = trainingGraph(SMALL, 2, true);
+  const each = training.trained.map(({ name, shape }) => weightOptions(optimizer, SMALL.encoder, name, shape));
+  return scanGraph(training, optimizer, each);
+}
+
+/** Whether a matrix with more digits than TF32 has comes out of a product with the unit matrix as another one. */
+async function roundsProducts(device: 'cpu' | 'cuda'): Promise<boolean> {
+  const side = 256;
+  const shape = [side, side];
   const graph = createGraph();
-  addOutput(graph, 'y', addInput(graph, 'x', 'float32', [1]));
+  addOutput(
+    graph,
+    'y',
+    matmul(graph, addInput(graph, 'x', 'float32', shape), addInput(graph, 'unit', 'float32', shape)),
+  );
   const folder = await createModelFolder(graph);
   try {
     const session = await openSession(await folder.finish(), { device, threads: 1 });
     try {
-      await session.run({ x: { data: Float32Array.of(1), dims: [1] } }, ['y']);
-      return {};
+      const data = new Float32Array(side * side).fill(1 + 2 ** -20);
+      const unit = Float32Array.from(data, (_, i) => Number(i % (side + 1) === 0));
+      const { y } = await session.run({ x: { data, dims: shape }, unit: { data: unit, dims: shape } }, ['y']);
+      return data.some((value, i) => value !== y!.data[i]);
     } finally {
       await session.close();
     }

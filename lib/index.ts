@@ -23,6 +23,7 @@ export type { Encoder, EncoderInput, TokenBatch } from './models/encoder.js';
 export { readModelConfig } from './models/modelJson.js';
 export { type EncoderOptions, openEncoder } from './models/openEncoder.js';
 export { type PresetName, presets } from './models/presets.js';
+export type { Execution, Placement } from './onnx/placement.js';
 
 // Reduce
 
@@ -133,7 +134,7 @@ export { bench, writeBench } from './bench/bench.js';
 export { benchKernels, type KernelBenchOptions, type KernelBenchReport } from './bench/kernelBench.js';
 export type { BenchOptions } from './bench/plan.js';
 export type { BenchReport } from './bench/types.js';
-export { type DoctorReport, doctor, type Finding } from './doctor.js';
+export { type DoctorReport, doctor, type Finding, type ProviderFacts } from './doctor.js';
 export { ConfigError, CoregainError, DataError, ModelError, NativeError } from './errors.js';
 export type { JobOptions, Progress } from './progress.js';
 export { version } from './version.js';

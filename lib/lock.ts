@@ -3,45 +3,91 @@
  * folder first creates a file that names itself and only then looks for others: of two that come at the same time, at
  * least one sees the other and steps back. The file of a dead process may be removed by anyone at any time, because no
  * later process ever uses that name again (process id + start time), so there is no race in taking over.
+ *
+ * Of a process on this machine the system says whether it lives. One on another machine says so itself: it writes its file
+ * again every few seconds, and counts as dead when it has not done so for a minute. Both times are those that the file system
+ * gave the two files, so clocks need not agree.
  */
 import { readFileSync } from 'node:fs';
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DataError } from './errors.js';
 
+const HEARTBEAT_MS = 10_000;
+const SILENT_MS = 60_000;
+
 let opened = 0;
 
 /**
- * Takes the folder for this process and returns the function that gives it back. A killed process's lock is removed.
- * @throws {DataError} `ERR_CACHE_LOCKED` naming the process that has it; `ERR_LOCKED_ELSEWHERE` if it is on another machine,
- * which cannot be asked whether it is still there.
+ * Takes the folder for this process and returns the function that gives it back. The lock of a process that is gone is removed;
+ * one of another machine with a warning (`COREGAIN_LOCK_TAKEN`).
+ * @throws {DataError} `ERR_CACHE_LOCKED` naming the process that has it.
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '-');
-  const mine = `lock.${host}.${process.pid}.${startTime(process.pid) ?? 'unknown'}.${++opened}`;
-  const release = () => rm(join(folder, mine), { force: true });
-  await writeFile(join(folder, mine), '', { flag: 'wx' });
-  for (const name of await readdir(folder)) {
-    if (!name.startsWith('lock.') || name === mine) continue;
-    const [, where, pid, start] = name.split('.');
-    if (where === host && !isRunning(Number(pid), Number(start))) {
-      await rm(join(folder, name), { force: true });
-      continue;
-    }
-    await release();
-    throw where === host
-      ? new DataError(
+  const mine = join(folder, `lock.${host}.${process.pid}.${startTime(process.pid) ?? 'unknown'}.${++opened}`);
+  await writeFile(mine, now(), { flag: 'wx' });
+  try {
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name);
+      if (!name.startsWith('lock.') || path === mine) continue;
+      const [, where, pid, start] = name.split('.');
+      if (where === host && isRunning(Number(pid), Number(start))) {
+        throw new DataError(
           'ERR_CACHE_LOCKED',
           `${folder} is in use by process ${pid}. Wait for it to end, or choose another folder.`,
-        )
-      : new DataError(
-          'ERR_LOCKED_ELSEWHERE',
-          `${folder} is in use by process ${pid} on ${where}. If that process is gone, remove ${join(folder, name)}.`,
         );
+      }
+      if (where !== host) await checkSilent(folder, path, mine, `process ${pid} on ${where}`);
+      await rm(path, { force: true });
+    }
+  } catch (error) {
+    await rm(mine, { force: true });
+    throw error;
   }
-  return release;
+  return keepAlive(folder, mine);
 }
+
+/** DataError `ERR_CACHE_LOCKED` where the process of another machine was heard of lately, else a warning. */
+async function checkSilent(folder: string, path: string, mine: string, who: string): Promise<void> {
+  const heard = await stat(path).catch(() => undefined); // It may just have been given back.
+  if (!heard) return;
+  const seconds = Math.round(((await stat(mine)).mtimeMs - heard.mtimeMs) / 1000);
+  if (seconds * 1000 <= SILENT_MS) {
+    throw new DataError(
+      'ERR_CACHE_LOCKED',
+      `${folder} is in use by ${who}, heard of ${Math.max(0, seconds)} s ago. Wait for it to end, or choose another folder.`,
+    );
+  }
+  warn(`${folder} was in use by ${who}, not heard of for ${seconds} s. It counts as gone, and this process goes on.`);
+}
+
+/** Writes the lock again and again, and returns the function that gives it back. */
+function keepAlive(folder: string, mine: string): () => Promise<void> {
+  let given = false;
+  const heartbeat = setInterval(async () => {
+    try {
+      await writeFile(mine, now(), { flag: 'r+' }); // Never makes a file that somebody removed.
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || given) return;
+      clearInterval(heartbeat);
+      warn(`${folder} was taken over by another process, because this one was silent for a minute. Stop one of them.`);
+    }
+  }, HEARTBEAT_MS);
+  heartbeat.unref();
+  return () => {
+    given = true;
+    clearInterval(heartbeat);
+    return rm(mine, { force: true });
+  };
+}
+
+function warn(message: string): void {
+  process.emitWarning(message, { code: 'COREGAIN_LOCK_TAKEN' });
+}
+
+const now = () => new Date().toISOString();
 
 function isRunning(pid: number, start: number): boolean {
   try {
@@ -50,8 +96,8 @@ function isRunning(pid: number, start: number): boolean {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
   // The same process id with another start time is another process.
-  const now = startTime(pid);
-  return now === undefined || now === start;
+  const started = startTime(pid);
+  return started === undefined || started === start;
 }
 
 /** Start of a process in clock ticks since boot, 0 for one that only waits to be reaped; undefined without /proc. */

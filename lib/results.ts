@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Dataset } from './data/dataset.js';
 import { ConfigError } from './errors.js';
 import type { EmbeddingMatrix } from './matrix.js';
+import type { Execution } from './onnx/placement.js';
 import type { JobOptions } from './progress.js';
 import { project2d } from './reduce/projection.js';
 import { writeReport } from './report/report.js';
@@ -46,7 +47,7 @@ export interface Results extends Omit<RunInput, 'stages'> {
   /** Whose sample i is row i: for the pictures of the report. */
   readonly dataset?: Dataset | undefined;
   /** What made the embeddings; `origin` says in words where its weights come from. */
-  readonly encoder?: { readonly origin: string; readonly identity: string; readonly provider: string } | undefined;
+  readonly encoder?: ({ readonly origin: string; readonly identity: string } & Execution) | undefined;
   /** What came before; what is done here is added. */
   readonly stages: { name: string; seconds: number }[];
   /** Whether to write report.html and coreset.png. */

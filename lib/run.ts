@@ -9,6 +9,7 @@ import { type EmbedResult, embed } from './embed/embed.js';
 import { writeNpy } from './formats/npy.js';
 import { readIdList } from './idList.js';
 import type { Encoder } from './models/encoder.js';
+import { type Execution, executionOf } from './onnx/placement.js';
 import type { JobOptions } from './progress.js';
 import { reduce } from './reduce/reduce.js';
 import { claimFolder, type ResultFiles, writeResults } from './results.js';
@@ -27,7 +28,7 @@ export interface RunResult {
   readonly config: RunConfig;
   readonly selection: Selection;
   /** `origin` says in words where the weights come from. */
-  readonly encoder: Pick<Encoder, 'origin' | 'identity' | 'provider'>;
+  readonly encoder: Pick<Encoder, 'origin' | 'identity'> & Execution;
   /** Absent where the data set was there. */
   readonly generated?: GenerateResult;
   readonly embedded: EmbedResult;
@@ -113,8 +114,8 @@ async function embedAll(config: RunConfig, dataset: Dataset, job: JobOptions) {
   try {
     const { aggregation, layer, batch, cache } = config.embed;
     const result = await embed(dataset, encoder, { aggregation, layer, batch, cache, out: config.out, ...job });
-    const { origin, identity, provider } = encoder;
-    return { ...result, encoder: { origin, identity, provider } };
+    const { origin, identity } = encoder;
+    return { ...result, encoder: { origin, identity, ...executionOf(encoder) } };
   } finally {
     await encoder.close();
   }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type DoctorReport, doctor, type Finding } from '../doctor.js';
+import { type DoctorReport, doctor, type Finding, type ProviderFacts } from '../doctor.js';
 import { addCommand } from './command.js';
 
 export function addDoctor(program: Command): void {
@@ -27,7 +27,7 @@ function table({ healthy, versions, machine, addon, images, providers, cuda, eng
     ['images', show(images, ({ sharp, libvips }) => `sharp ${sharp}, libvips ${libvips}`)],
     ['ONNX Runtime', versions.onnxruntime],
     ['  CPU', show(providers.cpu, () => 'runs')],
-    ['  CUDA', show(providers.cuda, () => 'runs')],
+    ['  CUDA', show(providers.cuda, onCuda)],
     [
       'NVIDIA',
       show(
@@ -48,6 +48,14 @@ function table({ healthy, versions, machine, addon, images, providers, cuda, eng
     ? 'All that coregain needs is here.'
     : 'Something that coregain needs is missing: see "no" above.';
   return [...rows.map(([name, text]) => `${name.padEnd(14)}${text}`), '', verdict];
+}
+
+function onCuda({ tf32, onCpu }: ProviderFacts): string {
+  const where =
+    onCpu.length === 0
+      ? 'all operators of encoder and training on the GPU'
+      : `these operators fall back to the CPU: ${onCpu.join(', ')}`;
+  return `runs, ${tf32 ? 'products rounded to TF32' : 'products in full float32'}; ${where}`;
 }
 
 function show<T>(finding: Finding<T>, text: (found: T) => string): string {

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { aloneHere } from '../alone.js';
+import { alone } from '../alone.js';
 import { integer, oneOf, outOfRange, wrongType } from '../check.js';
 import { DataError } from '../errors.js';
 import { writeAtomically, writeFileAtomically } from '../files.js';
@@ -192,8 +192,8 @@ async function sampleVisible(
  *
  * @throws {TypeError | RangeError} naming the option.
  * @throws {DataError} `ERR_OTHER_PARAMETERS` when the folder holds another data set of the generator,
- * `ERR_FOLDER_NOT_EMPTY` when it holds anything else, `ERR_LOCKED_ELSEWHERE` when a process of another machine is at work in
- * it; those of this machine are waited for. Rejects with `signal.reason` within about one batch of an abort.
+ * `ERR_FOLDER_NOT_EMPTY` when it holds anything else. Another process at work in it is waited for. Rejects with
+ * `signal.reason` within about one batch of an abort.
  */
 export async function generateScenes(folder: string, options: GenerateOptions): Promise<GenerateResult> {
   const start = performance.now();
@@ -203,7 +203,7 @@ export async function generateScenes(folder: string, options: GenerateOptions): 
   const threads = integer('threads', options.threads ?? 0, 0, 1024);
   signal?.throwIfAborted();
 
-  const generated = await aloneHere(folder, () => generate(folder, parameters, threads, options), signal);
+  const generated = await alone(folder, () => generate(folder, parameters, threads, options), signal);
   return { ...generated, seconds: (performance.now() - start) / 1000 };
 }
 

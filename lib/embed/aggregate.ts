@@ -49,6 +49,24 @@ export function aggregate(
   }
 }
 
+/**
+ * Every aggregation but `concat` as a matrix [R, T]: its product with the tokens of a sample [T, D] is the vector, row by
+ * row. For a device that sums in float32; `aggregate` is what it must agree with.
+ */
+export function aggregationMatrix(
+  how: Exclude<Aggregation, 'concat'>,
+  tokens: number,
+  modalities: ModalityRanges,
+): Float32Array {
+  if (how === 'last') return new Float32Array(tokens).fill(1, tokens - 1);
+  if (how !== 'concat-modalities') return new Float32Array(tokens).fill(how === 'mean' ? 1 / tokens : 1);
+  const matrix = new Float32Array(modalities.length * tokens);
+  for (const [m, [start, end]] of modalities.entries()) {
+    matrix.fill(1 / (end - start), m * tokens + start, m * tokens + end);
+  }
+  return matrix;
+}
+
 /** Takes `concat-modalities` apart: [N, count D] -> the [N, D] of each modality, in their order. */
 export function splitModalities({ data, rows, cols }: EmbeddingMatrix, count: number): EmbeddingMatrix[] {
   const width = cols / count;

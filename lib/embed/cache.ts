@@ -39,7 +39,7 @@ export interface EmbeddingCache {
  * Opens the cache of one configuration, making it if it is missing and cutting off a record that was only half written.
  * @param configuration everything but the sample that an embedding depends on, as text; it names the folder.
  * @param features length of the vectors.
- * @throws {DataError} `ERR_CACHE_LOCKED`, `ERR_LOCKED_ELSEWHERE` if another live process has it open.
+ * @throws {DataError} `ERR_CACHE_LOCKED` if another live process has it open.
  */
 export async function openCache(folder: string, configuration: string, features: number): Promise<EmbeddingCache> {
   const place = join(folder, createHash('sha256').update(`${configuration}\n${features}`).digest('hex').slice(0, 32));

@@ -9,8 +9,9 @@ import { writeAtomically, writeFileAtomically } from '../files.js';
 import { checkFinite } from '../formats/finite.js';
 import { writeNpyRows } from '../formats/npy.js';
 import type { Encoder, EncoderInput, TokenBatch } from '../models/encoder.js';
+import { executionOf } from '../onnx/placement.js';
 import type { JobOptions } from '../progress.js';
-import { AGGREGATIONS, type Aggregation, aggregate, aggregatedSize } from './aggregate.js';
+import { AGGREGATIONS, type Aggregation, aggregate, aggregatedSize, aggregationMatrix } from './aggregate.js';
 import { type EmbeddingCache, openCache } from './cache.js';
 import { prefetch } from './prefetch.js';
 import { labelSide, preprocessingIdentity, writeLabels, writeRgb } from './preprocess.js';
@@ -53,7 +54,7 @@ interface Prepared {
 interface Window {
   readonly rows: Prepared[];
   readonly fresh: Prepared[];
-  tokens: Promise<TokenBatch[]> | undefined;
+  tokens: Promise<TokenBatch> | undefined;
 }
 
 /** Bounds the memory of a window in which nearly every sample comes from the cache. */
@@ -85,6 +86,13 @@ export async function embed(dataset: Dataset, encoder: Encoder, options: EmbedOp
   const modalities = config.modalities.map((modality) => ranges[modality]!);
   const tokens = Math.max(...Object.values(ranges).map((range) => range?.[1] ?? 0));
   const cols = aggregatedSize(aggregation, tokens, config.dim, modalities.length);
+  // On CUDA tokens are summed before they leave the device; on the CPU in float64, at no cost that could be measured.
+  const matrix =
+    encoder.provider === 'cuda' && aggregation !== 'concat'
+      ? aggregationMatrix(aggregation, tokens, modalities)
+      : undefined;
+  const encode = async (input: EncoderInput) =>
+    matrix ? encoder.pool(input, layer, matrix) : (await encoder.encode(input, [layer]))[0]!;
   const configuration = JSON.stringify({
     encoder: encoder.identity,
     preprocessing: preprocessingIdentity(config),
@@ -119,7 +127,7 @@ export async function embed(dataset: Dataset, encoder: Encoder, options: EmbedOp
     `${JSON.stringify(
       {
         dataset: dataset.root,
-        encoder: { identity: encoder.identity, origin: encoder.origin, provider: encoder.provider, config },
+        encoder: { identity: encoder.identity, origin: encoder.origin, ...executionOf(encoder), config },
         preprocessing: preprocessingIdentity(config),
         aggregation,
         layer,
@@ -143,11 +151,11 @@ export async function embed(dataset: Dataset, encoder: Encoder, options: EmbedOp
     const underway = new Set<string>();
 
     const settle = async (window: Window) => {
-      const batch = (await window.tokens)?.[0];
+      const batch = await window.tokens;
       options.signal?.throwIfAborted();
       const vectors = new Map<string, Float32Array>();
       for (const [i, item] of window.fresh.entries()) {
-        const vector = aggregate(aggregation, batch!, i, modalities);
+        const vector = aggregate(matrix ? 'concat' : aggregation, batch!, i, modalities);
         checkFinite(vector, cols, `The embedding of ${nameOf(dataset, item.row)}`, item.row);
         await cache.put(item.key, vector);
         vectors.set(text(item.key), vector);
@@ -167,7 +175,7 @@ export async function embed(dataset: Dataset, encoder: Encoder, options: EmbedOp
     // The encoder always has the next batch waiting while the results of the last one are stored.
     const closeWindow = async () => {
       if (current.fresh.length > 0) {
-        current.tokens = encoder.encode(assemble(current.fresh, encoder, batchSize), [layer]);
+        current.tokens = encode(assemble(current.fresh, encoder, batchSize));
         current.tokens.catch(() => {});
       }
       const before = previous;

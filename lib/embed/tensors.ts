@@ -1,9 +1,9 @@
 import { DataError } from '../errors.js';
 import type { MultimaeConfig } from '../models/config.js';
-import type { Encoder } from '../models/encoder.js';
 import { readModelConfig } from '../models/modelJson.js';
 import { classRows } from '../models/multimae.js';
 import { openEncoder } from '../models/openEncoder.js';
+import { type Execution, executionOf } from '../onnx/placement.js';
 import type { SessionOptions } from '../onnx/session.js';
 import type { JobOptions } from '../progress.js';
 import { openSafetensors, streamSafetensors } from '../weights/safetensors.js';
@@ -21,12 +21,11 @@ export interface EmbedTensorsOptions extends JobOptions, SessionOptions {
 }
 
 /** What was written, and with what. */
-export interface EmbedTensorsResult {
+export interface EmbedTensorsResult extends Execution {
   readonly batch: number;
   readonly tokens: number;
   readonly dim: number;
   readonly layers: number;
-  readonly provider: Encoder['provider'];
   readonly origin: string;
   readonly identity: string;
 }
@@ -68,8 +67,8 @@ export async function embedTensors(options: EmbedTensorsOptions): Promise<EmbedT
           onProgress?.({ stage: 'embed', done: end, total: batch, unit: 'samples' });
         }
       });
-      const { provider, origin, identity } = encoder;
-      return { batch, tokens, dim, layers: depth, provider, origin, identity };
+      const { origin, identity } = encoder;
+      return { batch, tokens, dim, layers: depth, ...executionOf(encoder), origin, identity };
     } finally {
       await encoder.close();
     }

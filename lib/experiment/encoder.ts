@@ -1,9 +1,9 @@
 /** The encoder that a configuration names. */
 import { outOfRange } from '../check.js';
-import { DataError } from '../errors.js';
+import { CoregainError, DataError, ModelError } from '../errors.js';
 import type { Encoder } from '../models/encoder.js';
 import { readModelConfig } from '../models/modelJson.js';
-import { type EncoderOptions, openEncoder } from '../models/openEncoder.js';
+import { type EncoderOptions, openEncoder, openEncoderWeights } from '../models/openEncoder.js';
 import { type ExperimentConfig, RANDOM_WEIGHTS } from './config.js';
 import { experimentArms } from './grid.js';
 import type { EmbeddingChoice } from './types.js';
@@ -31,6 +31,25 @@ export async function openArmEncoder(
   if (weights !== RANDOM_WEIGHTS) return openEncoder({ ...options, preset: undefined, image, weights });
   const { seed = 0 } = options;
   return openEncoder({ ...options, preset: undefined, weights: undefined, config: own.config, seed });
+}
+
+/**
+ * Looks into the weight files that arms name, so that a wrong one is found before anything is rendered or trained.
+ * @throws {ModelError} naming the arm and the file, with the code of what is wrong: `ERR_WEIGHTS_UNREADABLE` where it is missing.
+ */
+export async function checkArmWeights(config: ExperimentConfig): Promise<void> {
+  const { preset: _, ...options } = await encoderOptionsOf(config);
+  for (const { name, embedding } of experimentArms(config)) {
+    const weights = embedding?.weights;
+    if (weights === undefined || weights === RANDOM_WEIGHTS) continue;
+    try {
+      const source = await openEncoderWeights({ ...options, modalities: [...embedding!.modalities], weights });
+      await source.close();
+    } catch (cause) {
+      if (!(cause instanceof CoregainError)) throw cause;
+      throw new ModelError(cause.code, `The weights of arm "${name}": ${cause.message}`, { cause });
+    }
+  }
 }
 
 /** RangeError or DataError where the configuration asks the encoder for a block or a modality that it does not have. */

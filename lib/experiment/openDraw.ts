@@ -40,7 +40,7 @@ export interface Draw {
 }
 
 /** Part of the key of every run: change it when equal configurations give other results. */
-const EXPERIMENT_VERSION = 3;
+const EXPERIMENT_VERSION = 4;
 
 export async function openDraw(
   config: ExperimentConfig,

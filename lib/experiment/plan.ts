@@ -7,7 +7,7 @@ import { recordFields } from '../train/tokenStore.js';
 import { adapterFeatureCount, isAdapterLayer } from './adapterFeatures.js';
 import { recallCells } from './cellIndex.js';
 import type { ExperimentConfig } from './config.js';
-import { checkEncoder, encoderOptionsOf } from './encoder.js';
+import { checkArmWeights, checkEncoder, encoderOptionsOf } from './encoder.js';
 import { cellSteps, experimentArms, experimentCells } from './grid.js';
 import { modelOf } from './model.js';
 import { lanesOf } from './runGrid.js';
@@ -48,6 +48,7 @@ const FLOAT_BYTES = 4;
  * Nothing is written. Throws as `experiment` does for an encoder, a data set or a model that cannot be used.
  */
 export async function planExperiment(config: ExperimentConfig): Promise<ExperimentPlan> {
+  await checkArmWeights(config);
   const encoder = await openEncoder(await encoderOptionsOf(config));
   try {
     checkEncoder(config, encoder);

@@ -12,7 +12,7 @@ import { rememberCells } from './cellIndex.js';
 import type { ValidationImages } from './compare.js';
 import type { ExperimentConfig } from './config.js';
 import { diagnoseDraw } from './diagnoseDraw.js';
-import { checkEncoder, encoderOptionsOf, openArmEncoder, openExperimentEncoder } from './encoder.js';
+import { checkArmWeights, checkEncoder, encoderOptionsOf, openArmEncoder, openExperimentEncoder } from './encoder.js';
 import { type Cell, cellSteps, experimentArms, experimentCells, stepsOf } from './grid.js';
 import { type Draw, openDraw } from './openDraw.js';
 import { type Measured, openRunStore, type RunStore } from './runStore.js';
@@ -74,6 +74,7 @@ export async function runGrid(
   trainOne: typeof trainRun = trainRun,
 ): Promise<GridResult> {
   job.signal?.throwIfAborted();
+  await checkArmWeights(config);
   const cells = experimentCells(config);
   const store = openRunStore(join(config.out, 'runs'));
   const runs: RunResult[] = [];

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { claimFolder } from '../alone.js';
 import { DataError } from '../errors.js';
 import { writeFileAtomically } from '../files.js';
+import type { Execution } from '../onnx/placement.js';
 import type { CurvePoint } from './types.js';
 
 /** What a training run measured; whose arm it belongs to is not part of it, so arms that choose the same rows share it. */
@@ -18,6 +19,7 @@ export interface Measured {
   readonly perImage: readonly number[];
   readonly subsetLoss?: number | undefined;
   readonly poolLoss?: number | undefined;
+  readonly execution?: Execution | undefined;
 }
 
 export interface RunStore {

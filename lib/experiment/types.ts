@@ -1,5 +1,6 @@
 /** What an experiment is made of, as plain data: arms, runs and their comparison. */
 import type { Aggregation } from '../embed/aggregate.js';
+import type { Execution } from '../onnx/placement.js';
 import type { Reduction } from '../reduce/reduce.js';
 import type { Strategy } from '../select/select.js';
 import type { CurvePoint } from '../train/curve.js';
@@ -67,6 +68,8 @@ export interface RunResult {
   /** Loss of the last step's model on its own subset and on the full training pool, of at most 512 samples each. */
   readonly subsetLoss?: number | undefined;
   readonly poolLoss?: number | undefined;
+  /** Where it was trained and validated; absent in runs of earlier versions. */
+  readonly execution?: Execution | undefined;
 }
 
 /** A value with its 95 % interval. */

@@ -7,7 +7,9 @@ import { within } from '../onnx/graph.js';
 import { relu } from '../onnx/ops/activation.js';
 import { add } from '../onnx/ops/arithmetic.js';
 import { convolution, patchDeconvolution } from '../onnx/ops/convolution.js';
+import { doubledConvolution, joinTiles } from '../onnx/ops/doubledConvolution.js';
 import { reshape, transpose } from '../onnx/ops/layout.js';
+import { matmul } from '../onnx/ops/linear.js';
 import { resizeBilinear } from '../onnx/ops/resize.js';
 import { addParameter } from '../onnx/parameters.js';
 
@@ -114,8 +116,11 @@ export function dptGraph(
   const maps = tokens.map((value, i) =>
     within(graph, `dpt.act_${i + 1}`, () => {
       const name = `act_${i + 1}_postprocess`;
-      const image = reshape(graph, transpose(graph, value, [0, 2, 1]), [value.shape[0]!, width, side, side]);
-      const projected = conv(image, `${name}.0`);
+      const dim = config.layerDims[i]!;
+      // A convolution of 1 x 1 while the tokens are still rows: its gradient is one product, and fewer channels are turned.
+      const filters = transpose(graph, reshape(graph, weight(`${name}.0.weight`), [dim, width]), [1, 0]);
+      const rows = add(graph, matmul(graph, value, filters), weight(`${name}.0.bias`));
+      const projected = reshape(graph, transpose(graph, rows, [0, 2, 1]), [value.shape[0]!, dim, side, side]);
       if (i < 2) return patchDeconvolution(graph, projected, weight(`${name}.1.weight`), weight(`${name}.1.bias`));
       return i === 2 ? projected : conv(projected, `${name}.1`, { stride: 2, pad: 1 });
     }),
@@ -126,6 +131,8 @@ export function dptGraph(
     return add(graph, x, conv(inner, `${name}.conv2`, { pad: 1 }));
   };
   const doubled = (x: Value) => resizeBilinear(graph, x, 2 * (x.shape[2] as number), 2 * (x.shape[3] as number), true);
+  /** The finest fused map before it is doubled. */
+  let fused: Value | undefined;
   let path: Value | undefined;
   const paths = [4, 3, 2, 1].map((k) =>
     within(graph, `dpt.refinenet${k}`, () => {
@@ -134,13 +141,25 @@ export function dptGraph(
       const sum: Value = path ? add(graph, path, refine(layer, `${name}.resConfUnit1`)) : layer;
       // Upstream doubles first. A convolution of 1 x 1 commutes with interpolation, whose weights sum to 1, and here it
       // has a quarter of the places to do.
-      path = doubled(conv(refine(sum, `${name}.resConfUnit2`), `${name}.out_conv`));
+      fused = conv(refine(sum, `${name}.resConfUnit2`), `${name}.out_conv`);
+      path = doubled(fused);
       return path;
     }),
   );
   const output = within(graph, 'dpt.head', () => {
-    const wide = conv(doubled(conv(path!, 'head.0', { pad: 1 })), 'head.2', { pad: 1 });
-    return conv(relu(graph, wide), 'head.4');
+    if (!graph.fused) {
+      const wide = conv(doubled(conv(path!, 'head.0', { pad: 1 })), 'head.2', { pad: 1 });
+      return conv(relu(graph, wide), 'head.4');
+    }
+    // Both of 3 x 3 come right after a doubling.
+    const doubledConv = (x: Value, name: string) =>
+      doubledConvolution(graph, x, weight(`${name}.weight`), weight(`${name}.bias`));
+    const narrow = joinTiles(graph, doubledConv(transpose(graph, fused!, [0, 2, 3, 1]), 'head.0'));
+    const wide = relu(graph, doubledConv(narrow, 'head.2'));
+    const last = reshape(graph, weight('head.4.weight'), [HEAD_CHANNELS, 1]);
+    const depth = joinTiles(graph, add(graph, matmul(graph, wide, last), weight('head.4.bias')));
+    const [batch, height, columns] = depth.shape;
+    return reshape(graph, depth, [batch!, 1, height!, columns!]);
   });
   return { maps, layers, paths: paths.reverse() as [Value, Value, Value, Value], output };
 }

@@ -7,6 +7,7 @@ import { addInput, addOutput, createGraph, type Dim, type Graph, scalar, type Va
 import { add } from '../onnx/ops/arithmetic.js';
 import { patchConvolution } from '../onnx/ops/convolution.js';
 import { concat, flattenImage, gather, padEnd, transpose } from '../onnx/ops/layout.js';
+import { matmul } from '../onnx/ops/linear.js';
 import { addParameter } from '../onnx/parameters.js';
 import type { MultimaeConfig } from './config.js';
 import { blockWeights, transformerBlock } from './transformer.js';
@@ -52,7 +53,8 @@ export interface ImageSizes {
 /**
  * The graph of the input adapters and the first `blocks` blocks. Inputs, as far as the configuration has them:
  * `rgb` float32 [B, 3, H, W], `semseg` int32 [B, H/stride, W/stride], and `positions` float32 [1, T, D]: the position
- * embeddings of all patches followed by the global tokens, which have no position. Outputs: `layer.i` [B, T, D].
+ * embeddings of all patches followed by the global tokens, which have no position; and `pool` float32 [R, T]. Outputs:
+ * `layer.i` [B, T, D], and `pooled.i` [B, R, D]: sums of its tokens with the weights of each row of `pool`.
  */
 export function encoderGraph(config: MultimaeConfig, blocks: number): Graph {
   const graph = createGraph();
@@ -61,8 +63,10 @@ export function encoderGraph(config: MultimaeConfig, blocks: number): Graph {
   // Zeros make room for the global tokens, which arrive with the positions.
   const sequence = padEnd(graph, patches, 1, config.globalTokens, 'tokens');
   const x = add(graph, sequence, addInput(graph, 'positions', 'float32', [1, 'tokens', config.dim]));
+  const pool = addInput(graph, 'pool', 'float32', ['rows', 'tokens']);
   addBlocks(graph, x, config, blocks).forEach((layer, i) => {
     addOutput(graph, `layer.${i}`, layer);
+    addOutput(graph, `pooled.${i}`, matmul(graph, pool, layer));
   });
   return graph;
 }

@@ -111,6 +111,7 @@ async function load(config: MultimaeConfig, source: WeightSource, blocks: number
       else await folder.put(name, data);
     }
     const session = await openSession(await folder.finish(), options);
+    if (session.tf32) hash.update('tf32');
     return { session, positions, globalTokens, identity: hash.digest('hex') };
   } finally {
     await folder.remove();
@@ -144,11 +145,31 @@ function encoder(
     return table.data;
   };
 
+  const tokensOf = ({ height, width }: EncoderInput) => positionsFor(height, width).length / dim;
+
+  /** Outputs as batches of tokens, by name. */
+  const run = async (input: EncoderInput, pool: Float32Array, names: readonly string[]) => {
+    const tokens = tokensOf(input);
+    const feeds = checkInput(config, input);
+    feeds.positions = { data: positionsFor(input.height, input.width), dims: [1, tokens, dim] };
+    feeds.pool = { data: pool, dims: [pool.length / tokens, tokens] };
+    const outputs = await session.run(feeds, [...new Set(names)]);
+    const batches = Object.entries(outputs).map(([name, { data, dims }]): [string, TokenBatch] => [
+      name,
+      { batch: input.batch, tokens: dims[1]!, dim, data: data as Float32Array },
+    ]);
+    return Object.fromEntries(batches);
+  };
+
   return {
     config,
     identity,
     origin,
     provider: session.provider,
+    tf32: session.tf32,
+    get onCpu() {
+      return session.onCpu;
+    },
     tokenRanges(height, width) {
       const { rows, cols } = patchGrid(height, width);
       const ranges: Record<'rgb' | 'semseg' | 'global', [number, number] | undefined> = {
@@ -165,15 +186,13 @@ function encoder(
     },
     async encode(input, layers) {
       for (const layer of layers) integer('layers', layer, 0, blocks - 1);
-      const feeds = checkInput(config, input);
-      const data = positionsFor(input.height, input.width);
-      feeds.positions = { data, dims: [1, data.length / dim, dim] };
       const names = layers.map((layer) => `layer.${layer}`);
-      const outputs = await session.run(feeds, [...new Set(names)]);
-      return names.map((name): TokenBatch => {
-        const tokens = outputs[name]!;
-        return { batch: input.batch, tokens: tokens.dims[1]!, dim, data: tokens.data as Float32Array };
-      });
+      const outputs = await run(input, new Float32Array(tokensOf(input)), names);
+      return names.map((name) => outputs[name]!);
+    },
+    async pool(input, layer, weights) {
+      const name = `pooled.${integer('layer', layer, 0, blocks - 1)}`;
+      return (await run(input, weights, [name]))[name]!;
     },
     close: session.close,
   };

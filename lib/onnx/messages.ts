@@ -1,4 +1,5 @@
 /** What a thread of ONNX Runtime and the one that started it say to each other. */
+import type { Placement } from './placement.js';
 
 export interface ThreadOptions<Setup> {
   /** On a SharedArrayBuffer, see `Flag`. */
@@ -25,5 +26,6 @@ export type Request = { type: 'call'; id: number; name: string; argument: unknow
 export type Reply =
   | { type: 'opened'; value: unknown }
   | { type: 'refused'; code: string; message: string }
+  | { type: 'placed'; placement: Placement }
   | { type: 'result'; id: number; value: unknown }
   | { type: 'failed'; id: number; code: string; message: string };

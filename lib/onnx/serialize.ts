@@ -74,9 +74,11 @@ function bodyOf(value: Attribute): Graph[] {
 
 function graphProto(graph: Graph, store: Store): ProtoWriter {
   const proto = protoWriter();
-  for (const node of graph.nodes) writeMessage(proto, 1, nodeProto(node, store));
+  const { nodes, used } = needed(graph);
+  for (const node of nodes) writeMessage(proto, 1, nodeProto(node, store));
   writeString(proto, 2, 'coregain');
   for (const constant of graph.constants) {
+    if (!used.has(constant.name)) continue;
     const tensor = tensorProto(constant);
     writeBytes(tensor, 9, bytesOf(constant.data));
     writeMessage(proto, 5, tensor);
@@ -89,6 +91,21 @@ function graphProto(graph: Graph, store: Store): ProtoWriter {
   for (const input of graph.inputs) writeMessage(proto, 11, valueInfoProto(input));
   for (const output of graph.outputs) writeMessage(proto, 12, valueInfoProto(output));
   return proto;
+}
+
+/** The nodes that the outputs depend on, and the names of all values on the way: ONNX Runtime would run the others too. */
+function needed(graph: Graph): { nodes: Node[]; used: Set<string> } {
+  const used = new Set(graph.outputs.map(({ name }) => name));
+  const nodes: Node[] = [];
+  for (const node of graph.nodes.toReversed()) {
+    if (!node.outputs.some((name) => used.has(name))) continue;
+    nodes.push(node);
+    for (const name of node.inputs) used.add(name);
+    // A body sees the values around it.
+    for (const body of Object.values(node.attributes).flatMap(bodyOf))
+      for (const name of needed(body).used) used.add(name);
+  }
+  return { nodes: nodes.reverse(), used };
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | BigInt64Array): Uint8Array {

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { Flag, type Reply, type Request, type SessionTensor, type ThreadOptions } from './messages.js';
+import { createProfile, type Provider } from './placement.js';
 
 export type Device = 'auto' | 'cpu' | 'cuda';
 
@@ -48,28 +49,72 @@ export async function guarded<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Loads a model on the first provider of `device` that works. */
-export async function createSession(modelPath: string, threads: number, device: Device) {
-  const create = (provider: 'cpu' | 'cuda') =>
-    guarded(() =>
-      InferenceSession.create(modelPath, {
-        executionProviders: [provider],
-        intraOpNumThreads: threads,
-        logSeverityLevel: 3,
-        // Threads that spin between operators take the cores that decode the next images.
-        extra: { session: { intra_op: { allow_spinning: '0' } } },
-      }),
-    );
+/** A model that is loaded. */
+export interface Model {
+  readonly provider: Provider;
+  readonly outputs: readonly InferenceSession.ValueMetadata[];
+  run(feeds: InferenceSession.FeedsType, outputs: InferenceSession.FetchesType): Promise<InferenceSession.ReturnType>;
+  release(): Promise<void>;
+}
+
+/**
+ * Loads a model on the first provider of `device` that works. On CUDA, and everywhere if `placement` asks for it, the
+ * other side is told after the first run where the operators were.
+ */
+export async function loadModel(modelPath: string, threads: number, device: Device, placement = false): Promise<Model> {
   if (device !== 'cpu' && cudaInstalled()) {
     try {
-      return { session: await create('cuda'), provider: 'cuda' as const };
+      return await loadOn('cuda', modelPath, threads, true);
     } catch (error) {
       if (device === 'cuda') throw error;
     }
   } else if (device === 'cuda') {
     throw new Error('its libraries are not installed beside onnxruntime-node');
   }
-  return { session: await create('cpu'), provider: 'cpu' as const };
+  return loadOn('cpu', modelPath, threads, placement);
+}
+
+async function loadOn(provider: Provider, modelPath: string, threads: number, placement: boolean): Promise<Model> {
+  let profile = placement ? await createProfile() : undefined;
+  const forget = async () => {
+    await profile?.remove();
+    profile = undefined;
+  };
+  try {
+    const session = await guarded(() =>
+      InferenceSession.create(modelPath, {
+        executionProviders: [provider],
+        intraOpNumThreads: threads,
+        logSeverityLevel: 3,
+        // Threads that spin between operators take the cores that decode the next images.
+        extra: { session: { intra_op: { allow_spinning: '0' } } },
+        ...profile?.options,
+      }),
+    );
+    return {
+      provider,
+      outputs: session.outputMetadata,
+      async run(feeds, outputs) {
+        const results = await guarded(async () => {
+          const values = await session.run(feeds, outputs);
+          if (profile) session.endProfiling();
+          return values;
+        });
+        if (profile) {
+          reply({ type: 'placed', placement: await profile.read(provider) });
+          await forget();
+        }
+        return results;
+      },
+      async release() {
+        await session.release();
+        await forget();
+      },
+    };
+  } catch (error) {
+    await forget();
+    throw error;
+  }
 }
 
 /** Whether the CUDA libraries are there. Asking ONNX Runtime itself prints an error to the terminal where they are not. */
@@ -86,10 +131,13 @@ export function toTensor({ data, dims }: SessionTensor): Tensor {
   return new Tensor(dtype, data, dims);
 }
 
+function reply(message: Reply, transfer: ArrayBuffer[] = []): void {
+  parentPort!.postMessage(message, transfer);
+}
+
 /** Opens the service and answers calls, one after the other, until it is closed. */
 export async function serve<Setup>(open: (setup: Setup) => Promise<Service>): Promise<void> {
   const port = parentPort!;
-  const reply = (message: Reply, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
   try {
     const service = await open(options.setup as Setup);
     // A session's threads are busy with one run at a time anyway.

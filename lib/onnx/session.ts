@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { SessionTensor } from './messages.js';
+import { type Execution, operatorsOnCpu, type Placement, type Provider } from './placement.js';
 import { startThread } from './thread.js';
 import type { SessionRun, SessionSetup } from './worker.js';
 
@@ -13,9 +14,9 @@ export interface SessionOptions {
 }
 
 /** A model loaded by ONNX Runtime in a thread of its own. Close it when done; while idle it keeps no process alive. */
-export interface OnnxSession {
-  /** Execution provider that the session was created with. */
-  readonly provider: 'cpu' | 'cuda';
+export interface OnnxSession extends Execution {
+  /** Where the operators were in the first run; undefined before it, and where nothing asked for it. */
+  readonly placement: Placement | undefined;
   /**
    * Runs the model; runs are queued. Feeds are copied to the thread, except the buffers in `transfer`, which the
    * caller gives up. Outputs come back without a copy. ModelError `ERR_ONNX_RUN`, `ERR_ONNX_CLOSED`.
@@ -30,15 +31,26 @@ export interface OnnxSession {
 }
 
 /**
- * Loads the model file in a new thread. ModelError `ERR_ONNX_LOAD` when ONNX Runtime refuses it,
+ * Loads the model file in a new thread; `placement` asks where its operators run, which is known on CUDA anyway. ModelError `ERR_ONNX_LOAD` when ONNX Runtime refuses it,
  * `ERR_CUDA_UNAVAILABLE` when `device` is `cuda` and CUDA does not load.
  */
-export async function openSession(modelPath: string, options: SessionOptions = {}): Promise<OnnxSession> {
-  const { threads = 0, device = 'auto' } = options;
-  const setup: SessionSetup = { modelPath, threads: threads || availableParallelism(), device };
-  const thread = await startThread<'cpu' | 'cuda'>(new URL('./worker.js', import.meta.url), setup);
+export async function openSession(
+  modelPath: string,
+  options: SessionOptions & { placement?: boolean } = {},
+): Promise<OnnxSession> {
+  const { threads = 0, device = 'auto', placement = false } = options;
+  const setup: SessionSetup = { modelPath, threads: threads || availableParallelism(), device, placement };
+  const thread = await startThread<Provider>(new URL('./worker.js', import.meta.url), setup);
+  const provider = thread.opened;
   return {
-    provider: thread.opened,
+    provider,
+    tf32: thread.tf32 && provider === 'cuda',
+    get placement() {
+      return thread.placements[0];
+    },
+    get onCpu() {
+      return operatorsOnCpu(thread.placements);
+    },
     run: (feeds, outputs, transfer) => thread.call('run', { feeds, outputs } satisfies SessionRun, transfer),
     close: thread.close,
   };

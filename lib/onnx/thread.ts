@@ -2,11 +2,18 @@
 import { Worker } from 'node:worker_threads';
 import { ModelError } from '../errors.js';
 import { Flag, type Reply, type Request, type ThreadOptions } from './messages.js';
+import { operatorsOnCpu, type Placement } from './placement.js';
+import type { Device } from './serve.js';
+import { allowsTf32 } from './tf32.js';
 
 /** A thread that answers calls in their order. Close it when done; while idle it keeps no process alive. */
 export interface Thread<Opened> {
   /** What it said when it was ready. */
   readonly opened: Opened;
+  /** Whether its models may round to TF32 where they run on CUDA. */
+  readonly tf32: boolean;
+  /** Where operators of its models ran: of each that has run, if it is on CUDA or asked for that. */
+  readonly placements: readonly Placement[];
   /** Buffers in `transfer` are given up, others copied. ModelError `ERR_ONNX_RUN`, `ERR_ONNX_CLOSED`. */
   call<Result>(name: string, argument: unknown, transfer?: ArrayBuffer[]): Promise<Result>;
   /** Lets queued calls end, frees the models and ends the thread. */
@@ -32,7 +39,9 @@ interface Waiting {
  * Starts a thread that runs `file`, which calls `serve`. ModelError `ERR_ONNX_LOAD` when ONNX Runtime refuses the model,
  * `ERR_CUDA_UNAVAILABLE` when the setup's `device` is `cuda` and CUDA does not load.
  */
-export async function startThread<Opened>(file: URL, setup: object): Promise<Thread<Opened>> {
+export async function startThread<Opened>(file: URL, setup: { device: Device }): Promise<Thread<Opened>> {
+  const tf32 = setup.device !== 'cpu' && allowsTf32();
+  const placements: Placement[] = [];
   const flags = new Int32Array(new SharedArrayBuffer(8));
   const worker = new Worker(file, {
     workerData: { flags, setup } satisfies ThreadOptions<object>,
@@ -62,6 +71,9 @@ export async function startThread<Opened>(file: URL, setup: object): Promise<Thr
           return resolve(reply.value as Opened);
         case 'refused':
           return stop(reply.code, refusal(reply.code, reply.message));
+        case 'placed':
+          placements.push(reply.placement);
+          return warnOfFallback(reply.placement);
         case 'result':
           waiting.get(reply.id)?.resolve(reply.value);
           break;
@@ -89,6 +101,8 @@ export async function startThread<Opened>(file: URL, setup: object): Promise<Thr
   let nextId = 0;
   return {
     opened,
+    tf32,
+    placements,
     call<Result>(name: string, argument: unknown, transfer?: ArrayBuffer[]) {
       if (closing) return Promise.reject(new ModelError('ERR_ONNX_CLOSED', 'The session is closed.'));
       const id = nextId++;
@@ -107,6 +121,19 @@ export async function startThread<Opened>(file: URL, setup: object): Promise<Thr
       await closing;
     },
   };
+}
+
+/** Lists of operators that have been warned of. */
+const warned = new Set<string>();
+
+function warnOfFallback(placement: Placement): void {
+  const list = operatorsOnCpu([placement])?.join(', ');
+  if (!list || warned.has(list)) return;
+  warned.add(list);
+  process.emitWarning(
+    `Some operators of a model on CUDA ran on the CPU, which costs time but changes nothing else: ${list}. Please report this with the output of \`coregain doctor --json\`.`,
+    { type: 'CoregainWarning', code: 'COREGAIN_CPU_FALLBACK' },
+  );
 }
 
 function refusal(code: string, message: string): string {

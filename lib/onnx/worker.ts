@@ -1,11 +1,12 @@
 /** The thread of one inference session. */
 import type { SessionTensor } from './messages.js';
-import { createSession, type Device, guarded, serve, toTensor } from './serve.js';
+import { type Device, loadModel, serve, toTensor } from './serve.js';
 
 export interface SessionSetup {
   readonly modelPath: string;
   readonly threads: number;
   readonly device: Device;
+  readonly placement: boolean;
 }
 
 export interface SessionRun {
@@ -13,14 +14,14 @@ export interface SessionRun {
   readonly outputs: readonly string[];
 }
 
-await serve<SessionSetup>(async ({ modelPath, threads, device }) => {
-  const { session, provider } = await createSession(modelPath, threads, device);
+await serve<SessionSetup>(async ({ modelPath, threads, device, placement }) => {
+  const model = await loadModel(modelPath, threads, device, placement);
   return {
-    opened: provider,
+    opened: model.provider,
     calls: {
       async run({ feeds, outputs }: SessionRun) {
         const tensors = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toTensor(tensor)]));
-        const results = await guarded(() => session.run(tensors, outputs));
+        const results = await model.run(tensors, outputs);
         const value = Object.fromEntries(
           outputs.map((name) => {
             const { data, dims } = results[name]!;
@@ -30,6 +31,6 @@ await serve<SessionSetup>(async ({ modelPath, threads, device }) => {
         return { value, transfer: Object.values(value).map(({ data }) => data.buffer as ArrayBuffer) };
       },
     },
-    close: () => session.release(),
+    close: () => model.release(),
   };
 });

@@ -155,8 +155,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     await saveWeights(files.model, model, trained);
     await saveWeights(files.encoder, model, trained, { encoderOnly: true, half: options.half ?? false });
     if (model.loss !== 'masked') await exportOnnx(join(out, 'model.onnx'), model, trained);
-    const { curve, seconds } = result;
-    const record = { objective, model, origin: source.origin, data, steps, batch, seed, curve, seconds, files };
+    const { curve, seconds, execution } = result;
+    const facts = { objective, model, origin: source.origin, data, steps, batch, seed };
+    const record = { ...facts, execution, curve, seconds, files };
     await writeFileAtomically(join(out, 'pretrain.json'), `${JSON.stringify(record, null, 1)}\n`);
     return { ...files, curve, steps, seconds };
   } finally {

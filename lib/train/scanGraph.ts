@@ -5,6 +5,7 @@
  */
 import { addInput, addNode, addOutput, createGraph, type Graph, scalar, type Value } from '../onnx/graph.js';
 import { add, divide, multiply, scale, subtract } from '../onnx/ops/arithmetic.js';
+import { reshape } from '../onnx/ops/layout.js';
 import type { Optimizer, WeightOptions } from './optimizer.js';
 import type { TrainingGraph } from './trainingGraph.js';
 
@@ -51,7 +52,7 @@ export function scanGraph(training: TrainingGraph, optimizer: Optimizer, each: r
   const after = trained.map((weight, i) => {
     const { scale: factor, decay } = each[i]!;
     const group = groups.findIndex((other) => other.scale === factor && other.decay === decay);
-    const gradient: Value = { ...weight, name: gradients[i]! };
+    const gradient = reshape(body, gradients[i]!, weight.shape);
     const { size, shrink } = rates[group]!;
     return adam(body, optimizer, { value: weight, gradient, first: first[i]!, second: second[i]! }, decay, {
       root,

@@ -5,6 +5,7 @@
  * made of it.
  */
 import { integer } from '../check.js';
+import { aggregationMatrix } from '../embed/aggregate.js';
 import { type EmbeddingCache, openCache, openRecords } from '../embed/cache.js';
 import { prefetch } from '../embed/prefetch.js';
 import { DataError } from '../errors.js';
@@ -108,8 +109,6 @@ export async function openTokenStore(
     }
   });
   const seconds = (performance.now() - start) / 1000;
-  const { image } = encoder.config;
-  const tokens = Math.max(...Object.values(encoder.tokenRanges(image, image)).map((range) => range?.[1] ?? 0));
   const reader = await openRecords(place, floats);
   return {
     fields,
@@ -117,7 +116,7 @@ export async function openTokenStore(
     views,
     computed,
     seconds,
-    tokensPerSecond: (computed * tokens) / seconds,
+    tokensPerSecond: (computed * tokenCount(encoder)) / seconds,
     async read(row, view) {
       const number = records[integer('view', view, 0, views - 1) * rows + integer('row', row, 0, rows - 1)]!;
       const record = await reader.read(number);
@@ -167,6 +166,14 @@ async function encodeAll(
     missing.push(i);
   }
 
+  // What one vector is made of need not leave a GPU.
+  const matrix =
+    takesPooled(model.adapter) && encoder.provider === 'cuda'
+      ? aggregationMatrix(pooling(model), tokenCount(encoder), [])
+      : undefined;
+  const encode = async (input: EncoderInput) =>
+    matrix ? [await encoder.pool(input, layers[0]!, matrix)] : encoder.encode(input, layers);
+
   const store = async (pending: Pending[], tokens: Promise<TokenBatch[]>) => {
     const outputs = await tokens;
     signal?.throwIfAborted();
@@ -186,7 +193,7 @@ async function encodeAll(
   const flush = async () => {
     const ready = pending;
     pending = [];
-    tokens = encoder.encode(stack(ready, batch, encoder), layers);
+    tokens = encode(stack(ready, batch, encoder));
     tokens.catch(() => {}); // Reported by the one that stores them.
     await stored;
     stored = store(ready, tokens);
@@ -249,6 +256,10 @@ function fillRecord(
     else if (name === 'pooled') pool(part, layers[0]!, index, pooling(model));
     else interleave(part, layers[layer++]!, index, encoder, model.mainTasks);
   }
+}
+
+function tokenCount({ config: { image }, tokenRanges }: Encoder): number {
+  return Math.max(...Object.values(tokenRanges(image, image)).map((range) => range?.[1] ?? 0));
 }
 
 function pooling({ adapter }: ModelConfig): 'last' | 'mean' {

@@ -1,6 +1,7 @@
 /** One training run: steps, validation, checkpoints. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Execution, executionOf } from '../onnx/placement.js';
 import type { JobOptions } from '../progress.js';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { CurvePoint } from './curve.js';
@@ -57,6 +58,8 @@ export interface TrainResult {
   readonly weights: ReadonlyMap<string, Float32Array>;
   /** Seconds in optimizer steps, in all processes that worked at this run. */
   readonly seconds: number;
+  /** Where this call trained and validated. */
+  readonly execution: Execution;
 }
 
 interface Notes {
@@ -167,6 +170,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       ...losses,
       weights: new Map(trainer.names.map((name, i) => [name, values[i]!])),
       seconds: notes.seconds,
+      execution: executionOf(trainer),
     };
   } finally {
     await trainer.close();

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { MultimaeConfig } from '../models/config.js';
 import { createModelFolder, type ModelFolder } from '../onnx/modelFolder.js';
+import { type Execution, operatorsOnCpu } from '../onnx/placement.js';
 import type { SessionOptions } from '../onnx/session.js';
 import { startThread } from '../onnx/thread.js';
 import { type Optimizer, weightOptions } from './optimizer.js';
@@ -23,15 +24,17 @@ export interface TrainerOptions extends SessionOptions {
   readonly validation: TrainingGraph;
   readonly encoder: MultimaeConfig;
   readonly optimizer: Optimizer;
-  /** Takes the steps in the graph (`scanGraph`) on the CPU too, where that is slower: so that they can be tested there. */
+  /**
+   * Whether the steps are taken in the graph (`scanGraph`); if not given, on CUDA alone. The other way round for tests, since
+   * it is slower on the CPU, and for measuring on CUDA.
+   */
   readonly stepsInGraph?: boolean | undefined;
   /** Reads a weight by its name in a checkpoint, float32 and row-major. */
   weights(name: string): Promise<Float32Array>;
 }
 
 /** A model in training, in a thread of its own. Calls are queued. Close it when done. */
-export interface Trainer {
-  readonly provider: 'cpu' | 'cuda';
+export interface Trainer extends Execution {
   /** Names of the trained weights, in the order of every list of a `TrainerState`. */
   readonly names: readonly string[];
   /** How many mini-batches `steps` should get where the caller has as many: 1 on the CPU, up to 16 on CUDA. */
@@ -57,11 +60,11 @@ export interface Trainer {
  * `ERR_TEMPORARY_FOLDER`, and what `weights` throws.
  */
 export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { training, validation, encoder, optimizer, threads = 0, device = 'auto', stepsInGraph = false } = options;
+  const { training, validation, encoder, optimizer, threads = 0, device = 'auto', stepsInGraph } = options;
   const { trained, gradients } = training;
   const each = trained.map(({ name, shape }) => weightOptions(optimizer, encoder, name, shape));
   const graphs = [training.graph, validation.graph];
-  if (stepsInGraph || device !== 'cpu') graphs.push(scanGraph(training, optimizer, each));
+  if (stepsInGraph ?? device !== 'cpu') graphs.push(scanGraph(training, optimizer, each));
   const folders: ModelFolder[] = [];
   try {
     for (const [i, graph] of graphs.entries()) {
@@ -80,7 +83,7 @@ export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
       stepsInGraph,
       names: trained.map(({ name }) => name),
       shapes: trained.map(({ shape }) => shape),
-      gradients,
+      gradients: gradients.map(({ name, shape }) => ({ name, shape: shape as number[] })),
       optimizer,
       each,
     };
@@ -89,10 +92,15 @@ export async function openTrainer(options: TrainerOptions): Promise<Trainer> {
     for (const { name } of trained) values.push(await options.weights(name));
     const zeros = values.map((value) => new Float32Array(value.length));
     await thread.call('load', { step: 0, values, first: zeros, second: zeros } satisfies TrainerState);
+    const { provider, inGraph } = thread.opened;
     return {
-      provider: thread.opened.provider,
+      provider,
+      tf32: thread.tf32 && provider === 'cuda',
+      get onCpu() {
+        return operatorsOnCpu(thread.placements);
+      },
       names: setup.names,
-      stepsAtATime: thread.opened.inGraph ? stepsThatFit(training) : 1,
+      stepsAtATime: inGraph ? stepsThatFit(training) : 1,
       steps: (batches, learningRates) => thread.call('steps', { batches, learningRates }, buffersOf(batches)),
       evaluate: (batch) => thread.call('evaluate', { feeds: batch }, buffersOf([batch])),
       gradients: (batch) => thread.call('gradients', { feeds: batch }),

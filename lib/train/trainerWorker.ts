@@ -5,7 +5,8 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { native } from '../native.js';
 import type { SessionTensor } from '../onnx/messages.js';
-import { createSession, type Device, guarded, serve, ThreadError, toTensor } from '../onnx/serve.js';
+import type { Provider } from '../onnx/placement.js';
+import { type Device, loadModel, type Model, serve, ThreadError, toTensor } from '../onnx/serve.js';
 import type { Optimizer, WeightOptions } from './optimizer.js';
 import { firstMoment, secondMoment, stacked, stepCoefficients, stepped } from './scanGraph.js';
 
@@ -16,19 +17,19 @@ export interface TrainerSetup {
   readonly evaluatePath: string;
   /** The model of `scanGraph`, which takes the steps on CUDA; undefined where that is not asked for. */
   readonly scanPath: string | undefined;
-  /** Takes the steps by `scanPath` on the CPU too. */
-  readonly stepsInGraph: boolean;
+  /** Whether it does; undefined = on CUDA. */
+  readonly stepsInGraph: boolean | undefined;
   /** Trained weights, in the order of `gradients` and `each`. */
   readonly names: readonly string[];
   readonly shapes: readonly (readonly number[])[];
-  /** Names of the outputs with the gradients. */
-  readonly gradients: readonly string[];
+  /** The outputs with the gradients. */
+  readonly gradients: readonly { readonly name: string; readonly shape: readonly number[] }[];
   readonly optimizer: Optimizer;
   readonly each: readonly WeightOptions[];
 }
 
 export interface TrainerOpened {
-  readonly provider: 'cpu' | 'cuda';
+  readonly provider: Provider;
   /** Whether steps are taken by the model of `scanPath`. */
   readonly inGraph: boolean;
 }
@@ -51,11 +52,12 @@ interface Steps {
 
 await serve<TrainerSetup>(async (setup) => {
   const { trainPath, evaluatePath, scanPath, threads, device, names, shapes, gradients, optimizer, each } = setup;
-  const { session: training, provider } = await createSession(trainPath, threads, device);
-  const { session: validation } = await createSession(evaluatePath, threads, device);
+  const training = await loadModel(trainPath, threads, device);
+  const { provider } = training;
+  const validation = await loadModel(evaluatePath, threads, provider);
   const scan =
-    scanPath !== undefined && (provider === 'cuda' || setup.stepsInGraph)
-      ? (await createSession(scanPath, threads, provider)).session
+    scanPath !== undefined && (setup.stepsInGraph ?? provider === 'cuda')
+      ? await loadModel(scanPath, threads, provider)
       : undefined;
   const empty = () => shapes.map((shape) => new Float32Array(shape.reduce((product, dim) => product * dim, 1)));
   const emptyState = () => ({ values: empty(), first: empty(), second: empty() });
@@ -66,11 +68,18 @@ await serve<TrainerSetup>(async (setup) => {
   let spare = scan ? emptyState() : undefined;
   const slopes = empty();
   const loss = new Float32Array(1);
-  const lossShape = training.outputMetadata.find(({ name }) => name === 'loss');
+  const lossShape = training.outputs.find(({ name }) => name === 'loss');
   const lossDims = lossShape?.isTensor ? (lossShape.shape as number[]) : [];
-  const fetches = { loss: toTensor({ data: loss, dims: lossDims }), ...named(gradients, slopes, shapes) };
-  const run = (session: InferenceSession, feeds: Feeds, outputs: InferenceSession.FetchesType) =>
-    guarded(() => session.run({ ...named(names, state.values, shapes), ...tensorsOf(feeds) }, outputs));
+  const fetches = {
+    loss: toTensor({ data: loss, dims: lossDims }),
+    ...named(
+      gradients.map(({ name }) => name),
+      slopes,
+      gradients.map(({ shape }) => shape),
+    ),
+  };
+  const run = (model: Model, feeds: Feeds, outputs: InferenceSession.FetchesType) =>
+    model.run({ ...named(names, state.values, shapes), ...tensorsOf(feeds) }, outputs);
 
   const diverged = (value: number) =>
     new ThreadError(
@@ -108,23 +117,21 @@ await serve<TrainerSetup>(async (setup) => {
   const stateTensors = (rename: (name: string) => string, { values, first, second }: typeof state) =>
     named(stateNames.map(rename), [...values, ...first, ...second], stateShapes);
 
-  const stepsByScan = async (session: InferenceSession, { batches, learningRates }: Steps): Promise<Float32Array> => {
+  const stepsByScan = async (model: Model, { batches, learningRates }: Steps): Promise<Float32Array> => {
     const columns = Object.entries(stepCoefficients(optimizer, each, learningRates, step));
     const feeds = {
       ...Object.fromEntries(columns.map(([name, data]) => [stacked(name), { data, dims: [data.length] }])),
       ...Object.fromEntries(Object.keys(batches[0]!).map((name) => [stacked(name), stack(batches, name)])),
     };
-    const outputs = await guarded(() =>
-      session.run(
-        { ...stateTensors(stacked, state), ...tensorsOf(feeds) },
-        { ...stateTensors(stepped, spare!), losses: null },
-      ),
+    const outputs = await model.run(
+      { ...stateTensors(stacked, state), ...tensorsOf(feeds) },
+      { ...stateTensors(stepped, spare!), losses: null },
     );
     const losses = (outputs.losses!.data as Float32Array).slice();
     const bad = losses.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) {
       if (bad > 0) {
-        await stepsByScan(session, { batches: batches.slice(0, bad), learningRates: learningRates.slice(0, bad) });
+        await stepsByScan(model, { batches: batches.slice(0, bad), learningRates: learningRates.slice(0, bad) });
       }
       throw diverged(losses[bad]!);
     }

@@ -14,7 +14,7 @@ import { encoderLayers, encoderWeights } from '../models/multimae.js';
 import { differentiate } from '../onnx/differentiate.js';
 import { addInput, addOutput, createGraph, type Graph, scalar, type Value } from '../onnx/graph.js';
 import { add, scale, subtract } from '../onnx/ops/arithmetic.js';
-import { concat, reshape, slice } from '../onnx/ops/layout.js';
+import { beforeReshape, concat, reshape, slice } from '../onnx/ops/layout.js';
 import { reduceMean } from '../onnx/ops/reduce.js';
 import { crossEntropy, type DepthLoss, depthLoss } from './losses.js';
 import { type MaskedConfig, maskedGraph, maskedWeights } from './maskedGraph.js';
@@ -63,8 +63,11 @@ export interface TrainingGraph {
   readonly graph: Graph;
   /** Trained weights that the loss depends on, in the order of `gradients`. */
   readonly trained: readonly (Value & { readonly shape: readonly number[] })[];
-  /** Outputs with the gradients of `trained`; empty in a graph for validation. */
-  readonly gradients: readonly string[];
+  /**
+   * Outputs with the gradients of `trained`, whose elements they have in the same order but in any shape; empty in a graph
+   * for validation.
+   */
+  readonly gradients: readonly Value[];
 }
 
 /**
@@ -84,13 +87,16 @@ export function trainingGraph(model: TrainedModel, batch: number, withGradients:
   }
   const gradients = differentiate(graph, loss, weights);
   const trained = weights.filter((_, i) => gradients[i]);
-  const names = trained.map(({ name }) => `gradient.${name}`);
-  gradients
+  const outputs = gradients
     .filter((gradient) => gradient !== undefined)
-    .forEach((gradient, i) => {
-      addOutput(graph, names[i]!, gradient);
+    .map((gradient, i): Value => {
+      // A Reshape is free within the graph, but a copy at its end.
+      const value = beforeReshape(graph, gradient);
+      const name = `gradient.${trained[i]!.name}`;
+      addOutput(graph, name, value);
+      return { ...value, name };
     });
-  return { graph, trained, gradients: names };
+  return { graph, trained, gradients: outputs };
 }
 
 /** The prediction is added to the graph when it is asked for. */

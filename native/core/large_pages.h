@@ -17,9 +17,10 @@ constexpr size_t kLargePage = size_t{2} << 20;
 inline void use_large_pages(void* start, size_t bytes) {
 #if defined(__linux__)
   const auto address = reinterpret_cast<uintptr_t>(start);
-  const uintptr_t first = (address + kLargePage - 1) / kLargePage * kLargePage;
-  const uintptr_t last = (address + bytes) / kLargePage * kLargePage;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+  const size_t skipped = (kLargePage - address % kLargePage) % kLargePage;
+  if (skipped >= bytes) return;
+  const size_t whole = (bytes - skipped) / kLargePage * kLargePage;
+  if (whole != 0) madvise(static_cast<char*>(start) + skipped, whole, MADV_HUGEPAGE);
 #else
   (void)start, (void)bytes;
 #endif

@@ -55,18 +55,27 @@ inline Lanes wide(const double* x) {
   return load(x);
 }
 
+inline void put(float* out, Lanes y) {
+  *reinterpret_cast<Floats*>(out) = __builtin_convertvector(y, Floats);
+}
+inline void put(double* out, Lanes y) {
+  store(out, y);
+}
+
 template <typename Value>
-void add(const Value* x, const double* shift, size_t n, double* sum, double* squares) {
+void add(const Value* x, const double* shift, size_t n, double* sum, double* squares, Value* out) {
   size_t j = 0;
   for (; j + kLanes <= n; j += kLanes) {
     const Lanes y = shift == nullptr ? wide(x + j) : wide(x + j) - load(shift + j);
     store(sum + j, load(sum + j) + y);
     if (squares != nullptr) store(squares + j, load(squares + j) + y * y);
+    if (out != nullptr) put(out + j, y);
   }
   for (; j < n; ++j) {
     const double y = static_cast<double>(x[j]) - (shift == nullptr ? 0 : shift[j]);
     sum[j] += y;
     if (squares != nullptr) squares[j] += y * y;
+    if (out != nullptr) out[j] = static_cast<Value>(y);
   }
 }
 

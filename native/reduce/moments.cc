@@ -10,7 +10,6 @@ namespace {
 
 constexpr double kMostSquares = 1e34;  // of a column: its float32 products stay finite
 constexpr size_t kColumns = 512;       // of a thread: their sums stay in the first cache
-constexpr size_t kRows = 16;
 
 double element(const Matrix& x, size_t row, size_t col) {
   return x.is_double ? x.f64(row)[col] : static_cast<double>(x.f32(row)[col]);
@@ -18,25 +17,31 @@ double element(const Matrix& x, size_t row, size_t col) {
 
 }  // namespace
 
-void Moments::add(const Matrix& block, ThreadPool& pool, const Control& control, const DoublesKernel& kernel) {
+void Moments::add(const Matrix& block, bool overwrite, ThreadPool& pool, const Control& control,
+                  const DoublesKernel& kernel) {
   const size_t cols = sum_.size();
   const bool first = rows_ == 0;
   if (first) shift_.assign(cols, 0);
+  const auto sum_up = [&](size_t begin, size_t count, const double* shift, double* sum, double* squares, bool centre) {
+    for (size_t i = 0; i < block.rows; ++i) {
+      if (block.is_double) {
+        const double* const x = block.f64(i) + begin;
+        kernel.add_doubles(x, shift, count, sum, squares, centre ? const_cast<double*>(x) : nullptr);
+      } else {
+        const float* const x = block.f32(i) + begin;
+        kernel.add_floats(x, shift, count, sum, squares, centre ? const_cast<float*>(x) : nullptr);
+      }
+    }
+  };
   pool.for_blocks(cols, kColumns, [&](unsigned, size_t begin, size_t end) {
     control.check();
-    const auto sum_up = [&](const double* shift, double* sum, double* squares) {
-      for (size_t i = 0; i < block.rows; ++i) {
-        if (block.is_double)
-          kernel.add_doubles(block.f64(i) + begin, shift, end - begin, sum, squares);
-        else
-          kernel.add_floats(block.f32(i) + begin, shift, end - begin, sum, squares);
-      }
-    };
+    bool finite = true;
     if (first && !about_zero_) {
-      sum_up(nullptr, &shift_[begin], nullptr);
-      for (size_t j = begin; j < end; ++j) shift_[j] /= static_cast<double>(block.rows);
+      sum_up(begin, end - begin, nullptr, &shift_[begin], nullptr, false);
+      for (size_t j = begin; j < end; ++j) finite &= std::isfinite(shift_[j] /= static_cast<double>(block.rows));
     }
-    sum_up(&shift_[begin], &sum_[begin], &squares_[begin]);
+    // a mean that is not finite would hide which row is to blame
+    sum_up(begin, end - begin, &shift_[begin], &sum_[begin], &squares_[begin], overwrite && finite);
   });
   for (size_t j = 0; j < cols; ++j) {
     if (squares_[j] < kMostSquares) continue;
@@ -52,20 +57,6 @@ void Moments::add(const Matrix& block, ThreadPool& pool, const Control& control,
                 static_cast<int64_t>(largest));
   }
   rows_ += block.rows;
-}
-
-void Moments::centre(const Matrix& block, ThreadPool& pool, const GemmKernel& kernel) const {
-  const size_t cols = sum_.size();
-  pool.for_blocks(block.rows, kRows, [&](unsigned, size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) {
-      if (block.is_double) {
-        double* const x = const_cast<double*>(block.f64(i));
-        for (size_t j = 0; j < cols; ++j) x[j] -= shift_[j];
-      } else {
-        kernel.less_floats(block.f32(i), shift_.data(), cols, const_cast<float*>(block.f32(i)));
-      }
-    }
-  });
 }
 
 std::vector<double> Moments::mean() const {

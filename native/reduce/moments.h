@@ -8,7 +8,6 @@
 #include "core/matrix.h"
 #include "core/thread_pool.h"
 #include "kernels/doubles.h"
-#include "kernels/gemm.h"
 
 namespace coregain::reduce {
 
@@ -19,10 +18,7 @@ class Moments {
 
   // Blocks in the order of their rows. Throws Error ERR_NOT_FINITE or ERR_PCA_OVERFLOW with the row of the
   // block, ERR_CANCELLED.
-  void add(const Matrix& block, ThreadPool& pool, const Control& control, const DoublesKernel& kernel);
-
-  // Takes the shift off the rows of a block, where they lie.
-  void centre(const Matrix& block, ThreadPool& pool, const GemmKernel& kernel) const;
+  void add(const Matrix& block, bool overwrite, ThreadPool& pool, const Control& control, const DoublesKernel& kernel);
 
   size_t rows() const { return rows_; }
   // Mean of the first block, [cols]: what is subtracted before anything is summed or rounded to float32, so that a

@@ -21,7 +21,7 @@ class CovarianceFit : public PcaFit {
   size_t first_row() const override { return done_ ? task.rows : 0; }
 
   void feed(const Matrix& block, size_t, const Control& control, const std::function<void(size_t)>& done) override {
-    moments_.add(block, pool_, control, doubles_kernel(task.simd));
+    moments_.add(block, false, pool_, control, doubles_kernel(task.simd));
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
     const size_t d = task.cols;
     for (size_t from = 0; from < block.rows; from += kRows) {

@@ -31,9 +31,8 @@ class GramFit : public PcaFit {
       combine(block, first, workers);
       return;
     }
-    if (begin_ == 0) moments_.add(block, pool_, control, doubles_kernel(task.simd));
+    if (begin_ == 0) moments_.add(block, task.overwrite, pool_, control, doubles_kernel(task.simd));
     if (task.whole) {
-      if (task.overwrite) moments_.centre(block, pool_, workers.kernel);
       compare_with_all(block, first, workers, done);
       return;
     }

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <memory>
 
 #include "core/error.h"
 #include "linear/eigen.h"
@@ -44,11 +44,10 @@ class KrylovFit : public PcaFit {
             const std::function<void(size_t)>& done) override {
     const linear::Workers workers = {pool_, control, gemm_kernel(task.simd)};
     if (found_.passes == 0) {
-      moments_.add(block, pool_, control, doubles_kernel(task.simd));
-      if (task.overwrite) moments_.centre(block, pool_, workers.kernel);
+      moments_.add(block, task.overwrite, pool_, control, doubles_kernel(task.simd));
     }
     const double* const shift = task.overwrite ? nullptr : moments_.shift().data();
-    if (first == 0) begin_pass(linear::Part(block, shift), workers);
+    if (first == 0) begin_pass(block, shift, workers);
     for (size_t from = 0; from < block.rows; from += kRows) {
       const size_t count = std::min(kRows, block.rows - from);
       const linear::Part part(rows_of(block, from, count), shift);
@@ -143,37 +142,40 @@ class KrylovFit : public PcaFit {
   // Of the block that starts at `used`.
   size_t width(size_t used) const { return std::min(std::max<size_t>(task.block_columns, 1), most_ - used); }
 
-  void begin_pass(const linear::Part& rows, const linear::Workers& workers) {
+  void begin_pass(const Matrix& rows, const double* shift, const linear::Workers& workers) {
     if (found_.passes == 0) {
-      sum_rows(rows, workers);
+      sum_rows(rows, shift);
       next_ = orthonormal(workers);
     }
     block_ = next_;
     if (!task.scores && y_.size() == 2) y_.erase(y_.begin());
     y_.push_back({Buffer<float>(task.rows * block_), block_});
-    vectors_.emplace(linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}), workers);
+    vectors_ = std::make_unique<linear::Panels>(linear::Part({v_.data() + used_ * task.cols, false, block_, task.cols}),
+                                                workers);
     if (last_)
       w_ = {};
     else
       std::fill_n(w_.data(), block_ * task.cols, 0.0);
   }
 
-  // What V_1 is made of: sums of the first rows with random signs, each row in one of them. They lean towards the
-  // leading components as half a product with C would. Directions that these rows lack come in by random signs.
-  void sum_rows(const linear::Part& rows, const linear::Workers& workers) {
-    constexpr size_t kColumns = 512;
+  // What V_1 is made of: the first rows, each in one of the sums, drawn at random. They lean towards the leading
+  // components as half a product with C would. Directions that these rows lack come in by random signs.
+  void sum_rows(const Matrix& rows, const double* shift) {
+    constexpr size_t kColumns = 128;  // all sums of so many stay in a cache
     const size_t d = task.cols, count = width(0);
-    std::vector<char> minus(rows.x.rows);
+    const DoublesKernel& kernel = doubles_kernel(task.simd);
+    std::vector<size_t> sum_of(rows.rows);
     objectives::Words words(task.seed, 0);
-    for (char& sign : minus) sign = static_cast<char>(words.next() & 1);
+    for (size_t& sum : sum_of) sum = words.below(count);
     std::fill_n(w_.data(), count * d, 0.0);
     pool_.for_blocks(d, kColumns, [&](unsigned, size_t begin, size_t end) {
-      float x[kColumns];
-      for (size_t i = 0; i < rows.x.rows; ++i) {
-        rows.read(workers.kernel, i, begin, end - begin, x);
-        double* const sum = &w_[i % count * d];
-        for (size_t j = begin; j < end; ++j)
-          sum[j] += static_cast<double>(minus[i] != 0 ? -x[j - begin] : x[j - begin]);
+      const double* const less = shift == nullptr ? nullptr : shift + begin;
+      for (size_t i = 0; i < rows.rows; ++i) {
+        double* const sum = &w_[sum_of[i] * d + begin];
+        if (rows.is_double)
+          kernel.add_doubles(rows.f64(i) + begin, less, end - begin, sum, nullptr, nullptr);
+        else
+          kernel.add_floats(rows.f32(i) + begin, less, end - begin, sum, nullptr, nullptr);
       }
     });
     const std::vector<double> lengths = lengths_of(count);
@@ -398,8 +400,8 @@ class KrylovFit : public PcaFit {
   Buffer<double> w_;  // [block, d]
   std::vector<double> t_, along_, captured_;
   std::vector<Y> y_;
-  std::optional<linear::Panels> vectors_;  // of this pass
-  Buffer<float> ritz_;                     // [k, used]
+  std::unique_ptr<linear::Panels> vectors_;  // of this pass
+  Buffer<float> ritz_;                       // [k, used]
 };
 
 }  // namespace

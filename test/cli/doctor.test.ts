@@ -27,7 +27,14 @@ test('doctor says what this machine has, for people and for machines', async () 
     machine: { platform: `${process.platform} ${process.arch}` },
     addon: { works: true, simd: native().cpu().simd, available: native().cpu().available },
     images: { works: true },
-    providers: { cpu: { works: true } },
+    providers: {
+      cpu: {
+        works: true,
+        tf32: false,
+        placements: { encoder: { provider: 'cpu' }, training: { operators: { cpu: { Scan: 1 } } } },
+        onCpu: [],
+      },
+    },
   });
   expect(existsSync(report.addon.path)).toBe(true);
   expect(report.machine.memoryBytes).toBeGreaterThan(2 ** 28);

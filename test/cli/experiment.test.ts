@@ -89,6 +89,7 @@ test('the folder holds every run, the table, the report and the summary', async 
   for (const run of runs) {
     expect(run.curve.map(({ step }) => step)).toEqual([10, 20]);
     expect(run.perImage).toHaveLength(8);
+    expect(run.execution).toEqual({ provider: 'cpu', tf32: false });
     if (run.arm === 'full') expect(run.poolLoss).toBe(run.subsetLoss);
     else expect(run.poolLoss).not.toBe(run.subsetLoss);
   }

@@ -50,6 +50,8 @@ test('the folder holds the coreset, its provenance and its pictures', async () =
     encoder: {
       identity: expect.stringMatching(/^[0-9a-f]{64}$/),
       origin: expect.stringContaining('weights of this package'),
+      provider: 'cpu',
+      tf32: false,
     },
     inputs: [{ path: join(out, 'embeddings.npy') }],
   });

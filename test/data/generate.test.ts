@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { decode } from 'fast-png';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -210,13 +211,20 @@ describe('a folder', () => {
     expect(await everything(join(folder, 'both'))).toEqual(await everything(join(folder, 'one')));
   });
 
-  test('in which another machine is at work is refused; the lock that may be left over is named', async () => {
-    await writeFile(join(folder, 'lock.elsewhere.7.1.1'), '');
-    await expect(generateScenes(folder, small)).rejects.toMatchObject({
-      code: 'ERR_LOCKED_ELSEWHERE',
-      message: expect.stringMatching(/process 7 on elsewhere.*remove .*lock\.elsewhere\.7\.1\.1/),
+  test('in which another machine is at work waits until nothing has been heard of it for a minute', async () => {
+    const lock = join(folder, 'lock.elsewhere.7.1.1');
+    await writeFile(lock, '');
+    let done = false;
+    const generating = generateScenes(folder, small).then((result) => {
+      done = true;
+      return result;
     });
-    expect(await readdir(folder)).toEqual(['lock.elsewhere.7.1.1']);
+    await setTimeout(1500);
+    expect(done).toBe(false);
+    const past = new Date(Date.now() - 61_000);
+    await utimes(lock, past, past);
+    expect((await generating).rendered).toBe(small.scenes);
+    expect((await readdir(folder)).filter((name) => name.startsWith('lock.'))).toEqual([]);
   });
 
   test('with files of somebody else is refused and left alone', async () => {

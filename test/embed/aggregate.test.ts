@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { AGGREGATIONS, aggregate, aggregatedSize } from '#lib/embed/aggregate.js';
+import { AGGREGATIONS, aggregate, aggregatedSize, aggregationMatrix } from '#lib/embed/aggregate.js';
 import { shared } from '../shared.js';
 import { readTensor } from './safetensors.js';
 
@@ -26,6 +26,21 @@ test.each([
   expect([...vector]).toEqual(expected.map(Math.fround));
   expect(vector.length).toBe(aggregatedSize(how, 5, 2, 2));
   expect(aggregate('last', batch, 1, modalities)).toEqual(Float32Array.from([9, 9]));
+});
+
+test.each(['concat-modalities', 'mean', 'sum', 'last'] as const)('%s is a product with its matrix', (how) => {
+  const matrix = aggregationMatrix(how, 5, modalities);
+  const rows = matrix.length / 5;
+  for (const sample of [0, 1]) {
+    const product = Array.from({ length: rows * 2 }, (_, i) => {
+      const [row, c] = [Math.floor(i / 2), i % 2];
+      return [0, 1, 2, 3, 4].reduce((sum, t) => sum + matrix[row * 5 + t]! * batch.data[(sample * 5 + t) * 2 + c]!, 0);
+    });
+    expect(product).toHaveLength(aggregatedSize(how, 5, 2, 2));
+    aggregate(how, batch, sample, modalities).forEach((value, i) => {
+      expect(product[i]).toBeCloseTo(value, 4);
+    });
+  }
 });
 
 test('modalities are concatenated in the order of the sequence, and one alone is its mean', () => {

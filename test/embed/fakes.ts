@@ -67,12 +67,14 @@ export function fakeDataset(
 
 export interface FakeEncoder extends Encoder {
   calls: { batch: number; layers: readonly number[] }[];
+  /** Calls of `pool` alone. */
+  pooled: number;
 }
 
 /** Token t of layer l = a fixed function of the pixels of its patch; the global token = of all pixels. */
 export function fakeEncoder(
   changes: Partial<MultimaeConfig> = {},
-  options: { delayMs?: number; identity?: string; poison?: number } = {},
+  options: { delayMs?: number; identity?: string; poison?: number; provider?: 'cpu' | 'cuda' } = {},
 ): FakeEncoder {
   const fake = { ...config, ...changes };
   const patches = (fake.image / fake.patch) ** 2;
@@ -98,8 +100,10 @@ export function fakeEncoder(
     config: fake,
     identity: options.identity ?? createHash('sha256').update(JSON.stringify(fake)).digest('hex'),
     origin: 'arithmetic for tests',
-    provider: 'cpu',
+    provider: options.provider ?? 'cpu',
+    tf32: false,
     calls,
+    pooled: 0,
     tokenRanges() {
       const range = (m: 'rgb' | 'semseg'): [number, number] | undefined => {
         const at = fake.modalities.indexOf(m);
@@ -118,6 +122,19 @@ export function fakeEncoder(
         if (options.poison === calls.length) data[0] = Number.NaN;
         return { batch: input.batch, tokens, dim: fake.dim, data };
       });
+    },
+    async pool(input, layer, weights) {
+      this.pooled++;
+      const [batch] = await this.encode(input, [layer]);
+      const rows = weights.length / tokens;
+      const data = new Float32Array(input.batch * rows * fake.dim);
+      for (let i = 0; i < data.length; i++) {
+        const [b, row, c] = [Math.floor(i / (rows * fake.dim)), Math.floor(i / fake.dim) % rows, i % fake.dim];
+        for (let t = 0; t < tokens; t++) {
+          data[i]! += weights[row * tokens + t]! * batch!.data[(b * tokens + t) * fake.dim + c]!;
+        }
+      }
+      return { batch: input.batch, tokens: rows, dim: fake.dim, data };
     },
     close: async () => {},
   };

@@ -45,3 +45,16 @@ test('what the encoder does not have is refused, of the arms that there are', as
   await expect(layers({ arms: [{ strategy: 'bins', layer: 7 }] })).rejects.toThrow('`arms.layer` must be');
   await expect(layers({ adapter: { kind: 'dpt', hooks: [0, 1, 2, 9] } })).rejects.toThrow('`adapter.hooks` must be');
 });
+
+test('weights of an arm that are not there are named before anything is done, by a plan and by a run', async () => {
+  const weights = join(folder, 'missing.safetensors');
+  const arms = [{ strategy: 'bins' as const }, { strategy: 'dbal' as const, weights }];
+  const config = smallConfig(folder, { arms }, 'none');
+  const refusal = {
+    code: 'ERR_WEIGHTS_UNREADABLE',
+    message: `The weights of arm "dbal mean missing whole": ${weights} cannot be read: there is no such file. Check the path.`,
+  };
+  await expect(planExperiment(config)).rejects.toMatchObject(refusal);
+  await expect(runGrid(config)).rejects.toMatchObject(refusal);
+  expect(existsSync(config.out)).toBe(false);
+});

@@ -2,10 +2,12 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { aggregate, aggregationMatrix } from '#lib/embed/aggregate.js';
 import type { MultimaeConfig } from '#lib/models/config.js';
 import type { Encoder } from '#lib/models/encoder.js';
 import { type EncoderOptions, openEncoder } from '#lib/models/openEncoder.js';
 import { presets } from '#lib/models/presets.js';
+import { executionOf } from '#lib/onnx/placement.js';
 import { readSafetensors, writeSafetensors } from '#lib/weights/safetensors.js';
 import type { Tensor } from '#lib/weights/tensor.js';
 import { shared } from '../shared.js';
@@ -292,4 +294,30 @@ test('nothing is left in the temporary folder, also after a failure', async () =
     else process.env.TMPDIR = before;
     rmSync(own, { recursive: true });
   }
+});
+
+describe('weighted sums of tokens', () => {
+  test.each(['concat-modalities', 'mean', 'sum', 'last'] as const)('%s: as from all tokens', async (how) => {
+    await using(official, async (encoder) => {
+      const input = await batchOf('official/inputs.safetensors');
+      const ranges = encoder.tokenRanges(input.height, input.width);
+      const modalities = [ranges.rgb!, ranges.semseg!];
+      const tokens = ranges.global![1];
+      for (const layer of [1, 3]) {
+        const [all] = await encoder.encode(input, [layer]);
+        const pooled = await encoder.pool(input, layer, aggregationMatrix(how, tokens, modalities));
+        expect(pooled).toMatchObject({ batch: input.batch, tokens: how === 'concat-modalities' ? 2 : 1, dim: 64 });
+        for (let i = 0; i < input.batch; i++) {
+          const expected = aggregate(how, all!, i, modalities);
+          const size = expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+          expect(largestDifference(aggregate('concat', pooled, i, []), expected)).toBeLessThan(1e-6 * size);
+        }
+      }
+    });
+  });
+
+  test('the encoder says where it runs', () =>
+    using(official, async (encoder) => {
+      expect(executionOf(encoder)).toEqual({ provider: 'cpu', tf32: false });
+    }));
 });

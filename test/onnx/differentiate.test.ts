@@ -16,6 +16,7 @@ import {
   subtract,
 } from '#lib/onnx/ops/arithmetic.js';
 import { convolution, depthwiseConvolution, patchConvolution, patchDeconvolution } from '#lib/onnx/ops/convolution.js';
+import { doubledConvolution, joinTiles } from '#lib/onnx/ops/doubledConvolution.js';
 import { concat, reshape, slice, transpose } from '#lib/onnx/ops/layout.js';
 import { matmul } from '#lib/onnx/ops/linear.js';
 import { logSoftmax, softmax } from '#lib/onnx/ops/normalization.js';
@@ -105,6 +106,14 @@ test.each<[string, number[][], (graph: Graph, ...inputs: Value[]) => Value]>([
     (g, a, b) => matmul(g, a!, b!),
   ],
   [
+    'matrix product with what was transposed for it',
+    [
+      [2, 3, 4],
+      [5, 4],
+    ],
+    (g, a, b) => matmul(g, a!, transpose(g, b!, [1, 0])),
+  ],
+  [
     'batched matrix product',
     [
       [2, 1, 3, 4],
@@ -146,6 +155,16 @@ test.each<[string, number[][], (graph: Graph, ...inputs: Value[]) => Value]>([
   ['cutting into patches', [[2, 2, 4, 4], [3, 2, 2, 2], [3]], (g, a, b, c) => patchConvolution(g, a!, b!, c!)],
   ['patches from places', [[2, 3, 2, 2], [3, 2, 2, 2], [2]], (g, a, b, c) => patchDeconvolution(g, a!, b!, c!)],
   ['depthwise convolution', [[2, 2, 4, 3], [2, 1, 3, 3], [2]], (g, a, b, c) => depthwiseConvolution(g, a!, b!, c!)],
+  [
+    'convolution of what was doubled',
+    [[1, 3, 2, 2], [2, 2, 3, 3], [2]],
+    (g, a, b, c) => joinTiles(g, doubledConvolution(g, a!, b!, c!)),
+  ],
+  [
+    'convolution of what was doubled, in tiles',
+    [[1, 20, 2, 1], [1, 1, 3, 3], [1]],
+    (g, a, b, c) => joinTiles(g, doubledConvolution(g, a!, b!, c!)),
+  ],
   ['doubling, corners aligned', [[1, 2, 3, 2]], (g, a) => resizeBilinear(g, a!, 6, 4, true)],
   ['resizing, half-pixel centres', [[1, 2, 3, 2]], (g, a) => resizeBilinear(g, a!, 5, 4, false)],
 ])('gradient of %s', async (_, shapes, build) => {
@@ -166,6 +185,38 @@ test.each<[string, number[][], (graph: Graph, ...inputs: Value[]) => Value]>([
       );
     }
   }
+  await session.release();
+});
+
+test.each([
+  [2, 3],
+  [7, 1],
+  [17, 40],
+])('a convolution right after a doubling is that of the doubled image: %i x %i places', async (rows, cols) => {
+  const graph = createGraph();
+  const x = addInput(graph, 'x', 'float32', [2, 3, rows, cols]);
+  const w = addInput(graph, 'w', 'float32', [4, 3, 3, 3]);
+  const bias = addInput(graph, 'bias', 'float32', [4]);
+  addOutput(
+    graph,
+    'plain',
+    convolution(graph, resizeBilinear(graph, x, 2 * rows, 2 * cols, true), w, bias, { pad: 1 }),
+  );
+  const tiles = doubledConvolution(graph, transpose(graph, x, [0, 2, 3, 1]), w, bias);
+  addOutput(graph, 'doubled', transpose(graph, joinTiles(graph, tiles), [0, 3, 1, 2]));
+  const session = await InferenceSession.create(serializeInline(graph, new Map()), { logSeverityLevel: 3 });
+  const feeds = Object.fromEntries(
+    [x, w, bias].map(({ name, shape }, i) => {
+      const size = (shape as number[]).reduce((product, dim) => product * dim, 1);
+      const data = Float32Array.from({ length: size }, (_, j) => Math.sin(7.3 * j + i));
+      return [name, new Tensor('float32', data, shape as number[])];
+    }),
+  );
+  const { plain, doubled } = await session.run(feeds);
+  expect(doubled!.dims).toEqual([2, 4, 2 * rows, 2 * cols]);
+  (doubled!.data as Float32Array).forEach((value, i) => {
+    expect(Math.abs(value - (plain!.data as Float32Array)[i]!)).toBeLessThan(1e-5);
+  });
   await session.release();
 });
 

@@ -1,5 +1,6 @@
+import { InferenceSession } from 'onnxruntime-node';
 import { expect, test } from 'vitest';
-import { addInput, createGraph, integers, within } from '#lib/onnx/graph.js';
+import { addInput, addOutput, createGraph, floats, integers, within } from '#lib/onnx/graph.js';
 import { add } from '#lib/onnx/ops/arithmetic.js';
 import { multiHeadAttention } from '#lib/onnx/ops/attention.js';
 import { patchConvolution } from '#lib/onnx/ops/convolution.js';
@@ -7,6 +8,7 @@ import { concat, flattenImage, gather, padEnd, transpose } from '#lib/onnx/ops/l
 import { matmul } from '#lib/onnx/ops/linear.js';
 import { layerNorm } from '#lib/onnx/ops/normalization.js';
 import { addParameter } from '#lib/onnx/parameters.js';
+import { serializeInline } from '#lib/onnx/serialize.js';
 
 test('shapes follow from the operators, also through sizes known only by name', () => {
   const graph = createGraph();
@@ -58,4 +60,23 @@ test('equal lists of integers are stored once', () => {
   expect(integers(graph, [0, 0, -1])).toBe(integers(graph, [0, 0, -1]));
   expect(graph.constants).toHaveLength(1);
   expect([...graph.constants[0]!.data]).toEqual([0n, 0n, -1n]);
+});
+
+test('a model file holds only what its outputs need', async () => {
+  const bytesWith = (unused: boolean) => {
+    const graph = createGraph();
+    const x = addInput(graph, 'x', 'float32', [2]);
+    addOutput(graph, 'y', add(graph, x, x));
+    if (unused)
+      add(
+        graph,
+        x,
+        floats(graph, 'large', [2], () => Float32Array.of(1, 2)),
+      );
+    return serializeInline(graph, new Map());
+  };
+  expect(bytesWith(true)).toEqual(bytesWith(false));
+  const session = await InferenceSession.create(bytesWith(true), { logSeverityLevel: 3 });
+  expect(session.outputNames).toEqual(['y']);
+  await session.release();
 });

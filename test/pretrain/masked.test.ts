@@ -74,6 +74,7 @@ test('masked patches are rebuilt better and better; an interrupted call ends wit
   expect(JSON.parse(readFileSync(join(folder, 'c', 'pretrain.json'), 'utf8'))).toMatchObject({
     objective: 'depth',
     origin: expect.stringContaining(result.encoder),
+    execution: { provider: 'cpu', tf32: false },
   });
   expect(tuned.curve.at(-1)!.metrics.rmse).toBeGreaterThan(0);
 });

@@ -191,6 +191,7 @@ test('a run is validated, reported and stopped between calls, and goes on to the
   const done: number[] = [];
   const inGraph = await train(options({ stepsInGraph: true, onProgress: (progress) => done.push(progress.done) }));
   expect(done).toEqual([16, 25, 41, 50]);
+  expect(inGraph.execution).toEqual({ provider: 'cpu', tf32: false });
   const plain = await train(options({}));
   expect(inGraph.curve.map(({ step }) => step)).toEqual([25, 50]);
   inGraph.curve.forEach(({ trainLoss, valLoss }, i) => {

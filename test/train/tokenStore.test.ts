@@ -102,6 +102,27 @@ test('linear heads get the mean of all tokens, or the last one; classifiers no d
   }
 });
 
+test('one vector a sample is summed where the encoder runs, if that is CUDA', async () => {
+  const source = await images(5, { depth: false });
+  for (const pooling of ['last', 'mean'] as const) {
+    const model = modelOf({ adapter: { kind: 'linear', pooling } as never, loss: 'cross-entropy' });
+    const onCuda = fakeEncoder({ semsegClasses: 20 }, { identity: `cuda ${pooling}`, provider: 'cuda' });
+    const [there, here] = [
+      await openTokenStore(source, onCuda, model, { cache, batch: 3 }),
+      await openTokenStore(source, encoder, model, { cache, batch: 3 }),
+    ];
+    expect([there.computed, here.computed, onCuda.pooled]).toEqual([5, 5, 2]);
+    for (let row = 0; row < 5; row++) {
+      const expected = await here.read(row, 0);
+      (await there.read(row, 0)).forEach((value, c) => {
+        expect(Math.abs(value / expected[c]! - 1)).toBeLessThan(1e-6);
+      });
+    }
+    await there.close();
+    await here.close();
+  }
+});
+
 test('nothing is computed twice, and what depends on something else is', async () => {
   const source = await images(6, { augmentation: 'paper', views: 2 }, (i) => i % 4);
   const computed = async (from: Images, by = encoder, model = modelOf()) => {

@@ -4,7 +4,7 @@
  *     with regard to x   stride 1: the convolution of the outer gradient by the turned filters; else the transposed one
  *     with regard to w   for each tap (i, j) of the filter, outer . (x shifted by i, j)', one matrix product
  */
-import { addNode, type Dim, fixedShape, type Graph, integers, shapeError, type Value } from '../graph.js';
+import { addNode, type Dim, fixedShape, floats, type Graph, integers, shapeError, type Value } from '../graph.js';
 import { concat, reshape, swapLast, transpose } from './layout.js';
 import { matmul } from './linear.js';
 import { sumTo } from './reduce.js';
@@ -143,18 +143,36 @@ function gradientOfImage(graph: Graph, outer: Value, w: Value, image: Sizes, str
   });
 }
 
-/** Filters with rows and columns reversed. */
+/** Filters with rows and columns reversed: a product with a permutation takes a third of a Slice with steps of -1. */
 function turned(graph: Graph, w: Value): Value {
-  const ends = integers(graph, [-(2 ** 31), -(2 ** 31)]);
-  const minus = integers(graph, [-1, -1]);
-  return addNode(graph, { op: 'Slice', inputs: [w, minus, ends, integers(graph, [2, 3]), minus], shape: w.shape });
+  const [filters, channels, side] = fixedShape(graph, 'MatMul', w) as unknown as Sizes;
+  const last = side * side - 1;
+  const taps = reshape(graph, w, [filters * channels, last + 1]);
+  return reshape(
+    graph,
+    matmul(
+      graph,
+      taps,
+      permutation(graph, 'reversed', last + 1, (tap) => last - tap),
+    ),
+    w.shape,
+  );
+}
+
+/** [size, size]: a row times it has its element i at `place(i)`. */
+function permutation(graph: Graph, key: string, size: number, place: (i: number) => number): Value {
+  return floats(graph, key, [size, size], () => {
+    const matrix = new Float32Array(size * size);
+    for (let i = 0; i < size; i++) matrix[i * size + place(i)] = 1;
+    return matrix;
+  });
 }
 
 /**
  * [D, C, side, side] from x [B, C, H, W] and outer [B, D, rows, cols]: for tap (i, j), sum over places of outer times x
- * shifted by the tap. Where the size is kept, x is shifted along the columns and outer, the other way, along the rows, so
- * that k^2 products need only 2 (k - 1) shifted copies. Where there are fewer places than filters, the shifted images side by
- * side are smaller than the result, and one product does all taps.
+ * shifted by the tap. Where the size is kept, x is shifted along the columns and outer, the other way, along the rows, and
+ * the shifted outer ones are stacked, so that three products of tall matrices do all nine taps. Where there are fewer places
+ * than filters, the shifted images side by side are smaller than the result, and one product does all taps.
  */
 function gradientOfFilters(graph: Graph, x: Value, outer: Value, side: number, stride: number, pad: number): Value {
   const [batch, channels, height] = fixedShape(graph, 'Conv', x) as unknown as Sizes;
@@ -162,28 +180,39 @@ function gradientOfFilters(graph: Graph, x: Value, outer: Value, side: number, s
   if (side === stride && pad === 0 && side > 1) return gradientOfPatches(graph, x, outer, side);
   const places = rows * cols;
   if (side > 1 && batch * places < filters) return gradientByColumns(graph, x, outer, side, stride, pad);
-  const flat = (value: Value, depth: number) => reshape(graph, value, [batch, depth, places]);
-  const taps: Value[] = [];
   const offsets = Array.from({ length: side }, (_, i) => i);
-  const product = (left: Value, right: Value) =>
-    taps.push(
-      sumTo(graph, matmul(graph, flat(left, filters), swapLast(graph, flat(right, channels))), [filters, channels]),
+  /** [depth of `left`, C]: the sum over batch and places. */
+  const product = (left: Value, right: Value) => {
+    const depth = left.shape[1] as number;
+    const flat = (value: Value, size: number) => reshape(graph, value, [batch, size, places]);
+    return sumTo(graph, matmul(graph, flat(left, depth), swapLast(graph, flat(right, channels))), [depth, channels]);
+  };
+  if (side === 1 && stride === 1 && pad === 0) return reshape(graph, product(outer, x), [filters, channels, 1, 1]);
+  /** The filters from a list of taps [.. D, C] in any order: a product takes half of a Transpose of so few long rows. */
+  const filtersOf = (taps: readonly Value[], key: string, place: (tap: number) => number) => {
+    const count = side * side;
+    const rows = concat(
+      graph,
+      taps.map((tap) => reshape(graph, tap, [count / taps.length, filters * channels])),
+      0,
     );
+    const columns = matmul(graph, swapLast(graph, rows), permutation(graph, key, count, place));
+    return reshape(graph, columns, [filters, channels, side, side]);
+  };
   if (stride === 1 && rows === height) {
-    const images = offsets.map((j) => shifted(graph, x, 0, j - pad));
-    const slopes = offsets.map((i) => shifted(graph, outer, pad - i, 0));
-    for (const slope of slopes) for (const image of images) product(slope, image);
-  } else {
-    const padded = pad === 0 ? x : padAxes(graph, x, [pad, pad], [pad, pad]);
-    for (const i of offsets) for (const j of offsets) product(outer, strided(graph, padded, i, j, rows, cols, stride));
+    const slopes = concat(
+      graph,
+      offsets.map((i) => shifted(graph, outer, pad - i, 0)),
+      1,
+    );
+    const byColumn = offsets.map((j) => product(slopes, shifted(graph, x, 0, j - pad)));
+    return filtersOf(byColumn, 'byColumn', (tap) => (tap % side) * side + Math.floor(tap / side));
   }
-  if (taps.length === 1) return reshape(graph, taps[0]!, [filters, channels, 1, 1]);
-  const stacked = concat(
-    graph,
-    taps.map((tap) => reshape(graph, tap, [1, filters, channels])),
-    0,
+  const padded = pad === 0 ? x : padAxes(graph, x, [pad, pad], [pad, pad]);
+  const taps = offsets.flatMap((i) =>
+    offsets.map((j) => product(outer, strided(graph, padded, i, j, rows, cols, stride))),
   );
-  return reshape(graph, transpose(graph, stacked, [1, 2, 0]), [filters, channels, side, side]);
+  return filtersOf(taps, 'byRow', (tap) => tap);
 }
 
 /** y[r, c] = x[r + down, c + right], 0 where that is outside. A negative pad crops. */

@@ -114,6 +114,12 @@ export function reshape(graph: Graph, x: Value, shape: readonly Dim[]): Value {
   });
 }
 
+/** What the value was before it was reshaped: the same elements in the same order. */
+export function beforeReshape(graph: Graph, value: Value): Value {
+  const made = graph.tape.findLast(({ output }) => output.name === value.name);
+  return made?.op === 'Reshape' ? beforeReshape(graph, made.inputs[0]!) : value;
+}
+
 /** [B, C, H, W] -> [B, C, `size`]: joins the two image axes, row by row. */
 export function flattenImage(graph: Graph, x: Value, size: Dim): Value {
   if (x.shape.length !== 4) throw shapeError(graph, 'Reshape', 'an image [B, C, H, W] is needed', x);

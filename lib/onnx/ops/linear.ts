@@ -25,7 +25,7 @@ export function matmul(graph: Graph, a: Value, b: Value): Value {
 
 /** A weight that all rows share is one product of tall matrices, not a sum of many products. */
 function gradientOfRight(graph: Graph, a: Value, b: Value, outer: Value): Value {
-  if (b.shape.length > 2 || a.shape.length === 2) {
+  if (b.shape.length > 2) {
     return sumTo(graph, matmul(graph, swapLast(graph, a), outer), b.shape);
   }
   const tall = (x: Value) => {
@@ -33,6 +33,9 @@ function gradientOfRight(graph: Graph, a: Value, b: Value, outer: Value): Value 
     const width = sizes.pop()!;
     return reshape(graph, x, [sizes.reduce((product, dim) => product * dim, 1), width]);
   };
+  // The gradient of what was transposed for this product is made as it was, and two transposes in a row cancel.
+  const transposed = graph.tape.some(({ op, output }) => op === 'Transpose' && output.name === b.name);
+  if (transposed) return swapLast(graph, matmul(graph, swapLast(graph, tall(outer)), tall(a)));
   return matmul(graph, swapLast(graph, tall(a)), tall(outer));
 }
 

@@ -44,9 +44,14 @@ export function sumTo(graph: Graph, outer: Value, shape: readonly Dim[]): Value 
   if (outer.shape.join() === shape.join()) return outer;
   const before = outer.shape.length - shape.length;
   const axes = outer.shape.flatMap((dim, i) => (i < before || (shape[i - before] === 1 && dim !== 1) ? [i] : []));
-  const attributes = { keepdims: 0 };
   const left = outer.shape.filter((_, i) => !axes.includes(i));
-  const sum = addNode(graph, { op: 'ReduceSum', inputs: [outer, integers(graph, axes)], attributes, shape: left });
+  const reduced = (x: Value, over: readonly number[], to: readonly Dim[]) =>
+    addNode(graph, { op: 'ReduceSum', inputs: [x, integers(graph, over)], attributes: { keepdims: 0 }, shape: to });
+  // ONNX Runtime is slow to sum over the first axes alone, and fast where one before them stays.
+  const inTwo = axes.length > 1 && axes.every((axis, i) => axis === i);
+  const sum = inTwo
+    ? reduced(reduced(outer, axes.slice(1), [outer.shape[0]!, ...left]), [0], left)
+    : reduced(outer, axes, left);
   if (left.join() === shape.join()) return sum;
   const sizes = fixedShape(graph, 'Reshape', { ...outer, shape });
   return addNode(graph, { op: 'Reshape', inputs: [sum, integers(graph, sizes)], shape });

@@ -22,17 +22,20 @@ export function resizeBilinear(graph: Graph, x: Value, height: number, width: nu
   });
 }
 
-/** float32 [to, from]: how each target position is made of the source positions. */
 function interpolation(graph: Graph, from: number, to: number, corners: boolean): Value {
-  return floats(graph, `bilinear${corners ? 'Corners' : ''}`, [to, from], () => {
-    const matrix = new Float32Array(to * from);
-    for (let i = 0; i < to; i++) {
-      const place = corners ? (to === 1 ? 0 : (i * (from - 1)) / (to - 1)) : Math.max(0, ((i + 0.5) * from) / to - 0.5);
-      const low = Math.min(Math.floor(place), from - 1);
-      const high = Math.min(low + 1, from - 1);
-      matrix[i * from + low]! += 1 - (place - low);
-      matrix[i * from + high]! += place - low;
-    }
-    return matrix;
-  });
+  const key = `bilinear${corners ? 'Corners' : ''}`;
+  return floats(graph, key, [to, from], () => interpolationMatrix(from, to, corners));
+}
+
+/** [to, from]: how each target position is made of the source positions. */
+export function interpolationMatrix(from: number, to: number, corners: boolean): Float32Array {
+  const matrix = new Float32Array(to * from);
+  for (let i = 0; i < to; i++) {
+    const place = corners ? (to === 1 ? 0 : (i * (from - 1)) / (to - 1)) : Math.max(0, ((i + 0.5) * from) / to - 0.5);
+    const low = Math.min(Math.floor(place), from - 1);
+    const high = Math.min(low + 1, from - 1);
+    matrix[i * from + low]! += 1 - (place - low);
+    matrix[i * from + high]! += place - low;
+  }
+  return matrix;
 }
