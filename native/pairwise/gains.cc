@@ -33,9 +33,9 @@ RowSum sum_rows(const Points& points, const Chosen& rows, const Control& control
     for (size_t i = begin; i < end; ++i) {
       const size_t row = rows[i];
       if (x.is_double)
-        kernel.add_doubles(x.f64(row), points.origin().data(), d, part.y.data(), nullptr);
+        kernel.add_doubles(x.f64(row), points.origin().data(), d, part.y.data(), nullptr, nullptr);
       else
-        kernel.add_floats(x.f32(row), points.origin().data(), d, part.y.data(), nullptr);
+        kernel.add_floats(x.f32(row), points.origin().data(), d, part.y.data(), nullptr, nullptr);
       part.square += points.square(row);
       part.radius += points.left(row).radius;
     }
