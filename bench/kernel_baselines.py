@@ -4,7 +4,9 @@
                                        "kernels": [...], "repeats": r, "threads": t, "seed": 0}'
 
 Prints one line of JSON: results (kernel, name, precision, device, seconds of each timed call) and notes. Rows are of unit
-length; one call before the timed ones is not counted. A CUDA device is waited for, and its results are brought back.
+length; one call before the timed ones is not counted. A CUDA device is waited for, and its results are brought back. With
+"values": "FOLDER" nothing is timed: the folder gets NAME-PRECISION-DEVICE-KERNEL.f64, what each kernel gives as
+float64.
 """
 
 import json
@@ -38,10 +40,12 @@ def numpy_kernels(x):
             out.append(np.take_along_axis(best, order, axis=1))
         return np.concatenate(out)
 
+    # what stays the same, or changes by one row, from step to step
+    w = 2 * x[: n // 4].sum(axis=0) - x.sum(axis=0)
+    constant = 2 * squares[: n // 4].sum() - squares.sum()
+
     def gains():
-        s, total = x[: n // 4].sum(axis=0), x.sum(axis=0)
-        a = 2 * (n // 4) - n
-        return a * squares - 2 * (x @ (2 * s - total)) + (2 * squares[: n // 4].sum() - squares.sum())
+        return (2 * (n // 4) - n) * squares - 2 * (x @ w) + constant
 
     def facility():
         out = np.zeros(q, dtype=np.float32)
@@ -74,10 +78,11 @@ def torch_kernels(torch, x):
             out.append(torch.topk(d, k, dim=1, largest=False).indices)
         return torch.cat(out)
 
+    w = 2 * x[: n // 4].sum(dim=0) - x.sum(dim=0)
+    constant = 2 * squares[: n // 4].sum() - squares.sum()
+
     def gains():
-        s, total = x[: n // 4].sum(dim=0), x.sum(dim=0)
-        a = 2 * (n // 4) - n
-        return a * squares - 2 * (x @ (2 * s - total)) + (2 * squares[: n // 4].sum() - squares.sum())
+        return (2 * (n // 4) - n) * squares - 2 * (x @ w) + constant
 
     def facility():
         out = torch.zeros(q, device=x.device)
@@ -109,6 +114,10 @@ def main():
 
     def measure(name, precision, device, kernels):
         for kernel in ASKED["kernels"]:
+            if "values" in ASKED:
+                file = f"{name}-{precision}-{device}-{kernel}.f64"
+                np.asarray(kernels[kernel](), dtype="<f8").tofile(os.path.join(ASKED["values"], file))
+                continue
             seconds = timed(kernels[kernel])
             results.append(dict(kernel=kernel, name=name, precision=precision, device=device, seconds=seconds))
 

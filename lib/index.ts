@@ -65,7 +65,14 @@ export { type WriteTableOptions, writeSelectionTable } from './select/writeTable
 
 // What selection is made of
 
-export { type Kernels, type KernelsOptions, openKernels, PRECISIONS, type Precision } from './kernels/kernels.js';
+export {
+  type Kernels,
+  type KernelsOptions,
+  openKernels,
+  PRECISIONS,
+  type Precision,
+  type RowSum,
+} from './kernels/kernels.js';
 
 // Train
 

@@ -302,6 +302,14 @@ interface KernelJob {
   control: Int32Array;
 }
 
+/** Sums of y, |y|² and |y| over some rows, `y` [cols]. */
+export interface KernelsRowSum {
+  readonly y: Float64Array;
+  readonly square: number;
+  readonly radius: number;
+  readonly count: number;
+}
+
 /** Arguments of `adamStep`, already validated: parameters and moments are changed in place. */
 export interface AdamJob {
   /** One entry for each parameter; the four lists are as long as each other, and so are the arrays of a parameter. */
@@ -394,9 +402,14 @@ export interface NativeAddon {
     handle: KernelsHandle,
     job: KernelJob & { k: number },
   ): Promise<{ rows: Int32Array; distances: Float64Array }>;
+  /** Of `rows`, and of what `onto` is the sum of. */
+  kernelsSum(
+    handle: KernelsHandle,
+    job: KernelJob & { rows?: Int32Array | undefined; onto?: KernelsRowSum | undefined },
+  ): Promise<KernelsRowSum>;
   kernelsGains(
     handle: KernelsHandle,
-    job: KernelJob & { chosen: Int32Array; members?: Int32Array | undefined; gain: 'sqeuclidean' | 'cosine' },
+    job: KernelJob & { chosen: KernelsRowSum; members: KernelsRowSum; gain: 'sqeuclidean' | 'cosine' },
   ): Promise<{ gains: Float64Array; bound: Float64Array }>;
   /** `reached` is float32 [rows]; copied. */
   kernelsCoverage(
@@ -408,6 +421,8 @@ export interface NativeAddon {
     handle: KernelsHandle,
     job: KernelJob & { centres: Int32Array; nearest: Float32Array },
   ): Promise<{ nearest: Float32Array; bound: Float64Array; farthest: number }>;
+  /** Bytes a second that copying memory reads and writes, both counted: of the processor where `device` is -1. */
+  copyRate(job: { threads: number; device: number; control: Int32Array }): Promise<number>;
   renderScenes(job: RenderJob): Promise<RenderedScene[]>;
 }
 

@@ -7,8 +7,9 @@ import { integer, oneOf } from '../check.js';
 import type { EngineDevice } from '../device.js';
 import { CoregainError } from '../errors.js';
 import { writeNpy } from '../formats/npy.js';
-import { type Kernels, openKernels, PRECISIONS, type Precision } from '../kernels/kernels.js';
+import { type Kernels, openKernels, PRECISIONS, type Precision, type RowSum } from '../kernels/kernels.js';
 import type { EmbeddingMatrix } from '../matrix.js';
+import { native } from '../native.js';
 import type { JobOptions } from '../progress.js';
 import { version } from '../version.js';
 import { runChild } from './child.js';
@@ -58,8 +59,15 @@ export interface KernelResult {
   readonly gigaflops: number;
   /** Rounded rows that are read and results that are written, each once, / second / 1e9: what no kernel can avoid. */
   readonly gigabytes: number;
-  /** `gigabytes` / the measured bandwidth; on the processor only. May exceed 1 where the rows fit a cache. */
-  readonly bandwidthShare?: number;
+  /** `gigabytes` / what copying memory of that device moves. May exceed 1: caches hold some rows, and reading is cheaper. */
+  readonly copyShare?: number;
+}
+
+/** Bytes a second that copies of memory read and write, both counted; the best of several rounds. */
+export interface CopyRate {
+  /** `cpu`, `cuda:N`. */
+  readonly device: string;
+  readonly bytesPerSecond: number;
 }
 
 export interface KernelBenchReport {
@@ -79,6 +87,7 @@ export interface KernelBenchReport {
     readonly threads: number;
     readonly seed: number;
   };
+  readonly copyRates: readonly CopyRate[];
   readonly results: readonly KernelResult[];
   /** What was not run, and why. */
   readonly notes: readonly string[];
@@ -111,7 +120,7 @@ export async function benchKernels(options: KernelBenchOptions = {}): Promise<Ke
   const devices = options.devices ?? ['cpu'];
   const date = new Date().toISOString();
   const machine = await describeMachine([settings.threads], signal);
-  const bandwidth = machine.bandwidth[0]!.bytesPerSecond;
+  const copyRates: CopyRate[] = [];
   const matrix = embeddings(settings);
   const results: KernelResult[] = [];
   const notes: string[] = [];
@@ -125,11 +134,13 @@ export async function benchKernels(options: KernelBenchOptions = {}): Promise<Ke
           ...{ precision, device, threads: settings.threads, normalize: true, signal },
         });
         try {
+          if (!copyRates.some((rate) => rate.device === opened.device))
+            copyRates.push(await copyRate(opened.device, settings.threads));
+          const chosen = await opened.sum({ rows: first(rows >> 2, rows), signal });
           for (const kernel of kernels) {
-            const seconds = await timed(() => call(opened, kernel, settings, signal), settings.repeats);
-            results.push(
-              rated({ kernel, name: 'coregain', precision, device: opened.device, seconds }, settings, bandwidth),
-            );
+            const seconds = await timed(() => call(opened, kernel, settings, chosen, signal), settings.repeats);
+            const result = { kernel, name: 'coregain', precision, device: opened.device, seconds };
+            results.push(rated(result, settings, copyRates));
           }
         } finally {
           await opened.close();
@@ -152,7 +163,7 @@ export async function benchKernels(options: KernelBenchOptions = {}): Promise<Ke
       type Measured = { results: (Omit<KernelResult, 'seconds'> & { seconds: number[] })[]; notes: string[] };
       const found = await runChild<Measured>(python, [BASELINES_PY, JSON.stringify(asked)], { signal });
       for (const { seconds, ...one } of found.results)
-        results.push(rated({ ...one, seconds: spreadOf(seconds) }, settings, bandwidth));
+        results.push(rated({ ...one, seconds: spreadOf(seconds) }, settings, copyRates));
       notes.push(...found.notes);
     } catch (error) {
       signal?.throwIfAborted();
@@ -164,7 +175,7 @@ export async function benchKernels(options: KernelBenchOptions = {}): Promise<Ke
   return {
     ...{ format: 'coregain-kernel-bench', formatVersion: 1, date, version },
     ...(await describeCommit()),
-    ...{ machine, settings, results, notes },
+    ...{ machine, settings, copyRates, results, notes },
   };
 }
 
@@ -177,20 +188,34 @@ function embeddings({ rows, dims, seed }: Settings): EmbeddingMatrix {
   return { data, rows, cols: dims };
 }
 
-function call(kernels: Kernels, name: KernelName, { rows, queries, k }: Settings, signal: AbortSignal | undefined) {
-  const first = (count: number) => Int32Array.from({ length: Math.min(count, rows) }, (_, i) => i);
+const first = (count: number, rows: number) => Int32Array.from({ length: Math.min(count, rows) }, (_, i) => i);
+
+/** `chosen` is the sum of the first quarter of the rows: `gains` is one product of all rows with a vector. */
+function call(
+  kernels: Kernels,
+  name: KernelName,
+  { rows, queries, k }: Settings,
+  chosen: RowSum,
+  signal: AbortSignal | undefined,
+) {
   switch (name) {
     case 'distances':
-      return kernels.distances({ queries: first(queries), signal });
+      return kernels.distances({ queries: first(queries, rows), signal });
     case 'nearest':
       return kernels.nearest({ k, signal });
     case 'gains':
-      return kernels.gains({ chosen: first(rows >> 2), signal });
+      return kernels.gains({ chosen, signal });
     case 'facilityLocationGains':
-      return kernels.facilityLocationGains({ candidates: first(queries), signal });
+      return kernels.facilityLocationGains({ candidates: first(queries, rows), signal });
     case 'kCenterUpdate':
-      return kernels.kCenterUpdate({ centres: first(CENTRES), signal });
+      return kernels.kCenterUpdate({ centres: first(CENTRES, rows), signal });
   }
+}
+
+async function copyRate(device: string, threads: number): Promise<CopyRate> {
+  const control = new Int32Array(new SharedArrayBuffer(8));
+  const index = device === 'cpu' ? -1 : Number(device.slice('cuda:'.length));
+  return { device, bytesPerSecond: await native().copyRate({ threads, device: index, control }) };
 }
 
 async function timed(work: () => Promise<unknown>, repeats: number): Promise<Spread> {
@@ -220,13 +245,20 @@ export function workOf(kernel: KernelName, precision: string, { rows, dims, quer
   return { flops: 2 * products * dims, bytes: matrixBytes + written };
 }
 
-function rated(result: Omit<KernelResult, 'gigaflops' | 'gigabytes'>, settings: Settings, bandwidth: number) {
+function rated(
+  result: Omit<KernelResult, 'gigaflops' | 'gigabytes'>,
+  settings: Settings,
+  copyRates: readonly CopyRate[],
+): KernelResult {
   const { flops, bytes } = workOf(result.kernel, result.precision, settings);
   const perSecond = bytes / result.seconds.median;
+  // PyTorch's device is the first one
+  const device = result.device === 'cuda' ? 'cuda:0' : result.device;
+  const copied = copyRates.find((rate) => rate.device === device);
   return {
     ...result,
     gigaflops: flops / result.seconds.median / 1e9,
     gigabytes: perSecond / 1e9,
-    ...(result.device === 'cpu' && { bandwidthShare: perSecond / bandwidth }),
+    ...(copied && { copyShare: perSecond / copied.bytesPerSecond }),
   };
 }

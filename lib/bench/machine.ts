@@ -40,7 +40,7 @@ export async function describeCommit(): Promise<{ commit?: string; changed?: boo
     const commit = await git('rev-parse', 'HEAD');
     return {
       commit,
-      changed: (await git('status', '--porcelain', '-uno', 'lib', 'native', 'bench/baselines.py')) !== '',
+      changed: (await git('status', '--porcelain', '-uno', 'lib', 'native', ':(glob)bench/*.py')) !== '',
     };
   } catch {
     return {};

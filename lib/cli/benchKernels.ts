@@ -4,7 +4,7 @@ import { benchKernels, KERNELS, type KernelBenchReport, type KernelName } from '
 import type { EngineDevice } from '../device.js';
 import { writeFileAtomically } from '../files.js';
 import { PRECISIONS, type Precision } from '../kernels/kernels.js';
-import { formatCount, formatSeconds, formatValue } from '../report/numbers.js';
+import { formatCount, formatValue } from '../report/numbers.js';
 import { addCommand } from './command.js';
 import { engineDevice, integerFrom, listOf, threadsOption } from './options.js';
 import { shortPath } from './summary.js';
@@ -69,7 +69,11 @@ export function addBenchKernels(bench: Command): void {
   threadsOption(command);
 }
 
-function kernelLines({ results, notes, settings }: KernelBenchReport): string[] {
+function formatMilliseconds(seconds: number): string {
+  return `${formatValue(Number((1000 * seconds).toPrecision(3)))} ms`;
+}
+
+export function kernelLines({ results, notes, settings, copyRates, ...report }: KernelBenchReport): string[] {
   const { rows, dims, threads } = settings;
   const head = [
     'kernel',
@@ -80,18 +84,18 @@ function kernelLines({ results, notes, settings }: KernelBenchReport): string[] 
     'smallest to largest',
     'GFLOP/s',
     'GB/s',
-    'of bandwidth',
+    'of a copy',
   ];
   const table = results.map((r) => [
     r.kernel,
     r.name,
     r.precision,
     r.device,
-    formatSeconds(r.seconds.median),
-    `${formatSeconds(r.seconds.min)} to ${formatSeconds(r.seconds.max)}`,
+    formatMilliseconds(r.seconds.median),
+    `${formatMilliseconds(r.seconds.min)} to ${formatMilliseconds(r.seconds.max)}`,
     formatValue(r.gigaflops),
     formatValue(r.gigabytes),
-    r.bandwidthShare === undefined ? '' : `${Math.round(100 * r.bandwidthShare)}%`,
+    r.copyShare === undefined ? '' : `${Math.round(100 * r.copyShare)}%`,
   ]);
   const widths = head.map((text, i) => Math.max(text.length, ...table.map((line) => line[i]!.length)));
   const line = (cells: readonly string[]) =>
@@ -100,5 +104,16 @@ function kernelLines({ results, notes, settings }: KernelBenchReport): string[] 
       .join('  ')
       .trimEnd();
   const shape = `${formatCount(rows)} x ${formatCount(dims)}, ${threads} threads, rows ready`;
-  return [shape, '', line(head), ...table.map(line), ...(notes.length > 0 ? ['', ...notes] : [])];
+  const commit = report.commit ? ` (${report.commit.slice(0, 7)}${report.changed ? ', changed' : ''})` : '';
+  return [
+    `coregain ${report.version}${commit}, ${report.date}, ${report.machine.processor}`,
+    shape,
+    ...copyRates.map(
+      (rate) => `copies on ${rate.device}: ${formatValue(rate.bytesPerSecond / 1e9)} GB/s, read and written`,
+    ),
+    '',
+    line(head),
+    ...table.map(line),
+    ...(notes.length > 0 ? ['', ...notes] : []),
+  ];
 }

@@ -8,7 +8,7 @@ import { chooseDevice, type EngineDevice, onDevice } from '../device.js';
 import { NativeError } from '../errors.js';
 import { sharedFloats } from '../formats/npy.js';
 import type { EmbeddingMatrix } from '../matrix.js';
-import { type KernelsHandle, native } from '../native.js';
+import { type KernelsHandle, type KernelsRowSum, native } from '../native.js';
 import { runNative } from '../nativeJob.js';
 import type { JobOptions } from '../progress.js';
 import { checkMatrix } from '../select/bins.js';
@@ -33,6 +33,12 @@ export interface KernelsOptions extends JobOptions {
 /** Rows by number; absent = all. */
 export type RowList = Int32Array | readonly number[];
 
+/** A set of rows and its sum, made by `Kernels.sum` and good for those kernels only. */
+export interface RowSum {
+  /** How many rows it is of. */
+  readonly count: number;
+}
+
 /** Rows made ready. Calls are queued, one at a time; close them when done. */
 export interface Kernels extends AsyncDisposable {
   readonly precision: Precision;
@@ -53,11 +59,20 @@ export interface Kernels extends AsyncDisposable {
    */
   nearest(options: JobOptions & { k: number }): Promise<{ rows: Int32Array; distances: Float64Array }>;
   /**
-   * The gain of every row (docs/gain.md) where `chosen` of the rows `members` (absent: all) are in the bin already.
-   * `gain` is `sqeuclidean` if not given. `bound[x]` is the most that `gains[x]` is off by.
+   * The sum of `rows` (absent: all), and of those in `onto`, for `gains` to take instead of a list: a loop that adds one
+   * row at a time then reads that row, not all that it has.
+   */
+  sum(options?: JobOptions & { rows?: RowList | undefined; onto?: RowSum | undefined }): Promise<RowSum>;
+  /**
+   * The gain of every row (docs/gain.md) where `chosen` of the rows `members` (absent: all, whose sum is kept) are in the
+   * bin already. `gain` is `sqeuclidean` if not given. `bound[x]` is the most that `gains[x]` is off by.
    */
   gains(
-    options: JobOptions & { chosen: RowList; members?: RowList | undefined; gain?: Gain | undefined },
+    options: JobOptions & {
+      chosen: RowList | RowSum;
+      members?: RowList | RowSum | undefined;
+      gain?: Gain | undefined;
+    },
   ): Promise<{ gains: Float64Array; bound: Float64Array }>;
   /**
    * Facility-location gains: for each candidate c the sum over all rows v of max(0, s(v, c) - reached[v]), s = 1/2 + cos / 2.
@@ -128,6 +143,35 @@ export async function openKernels(matrix: EmbeddingMatrix, options: KernelsOptio
     if (!normalize) throw outOfRange(`normalize (of openKernels, for ${kernel})`, 'true', false);
   };
 
+  /** The rows of each sum, one byte a row, and what the addon makes of them. */
+  const sums = new WeakMap<RowSum, { has: Uint8Array; sum: KernelsRowSum }>();
+  const partsOf = (name: string, of: RowSum) => {
+    const parts = sums.get(of);
+    if (!parts) throw wrongType(name, 'a list of rows, or a sum made by these kernels', of);
+    return parts;
+  };
+  const sumOf = async (
+    name: string,
+    list: RowList | undefined,
+    onto: RowSum | undefined,
+    asked: JobOptions,
+  ): Promise<RowSum> => {
+    const added = rowList(name, list, rows);
+    const before = onto && partsOf('onto', onto);
+    const has = before ? before.has.slice() : new Uint8Array(rows);
+    for (const row of added ?? has.keys()) {
+      if (has[row] === 1) throw outOfRange(name, 'a list that names each row once', `${row} twice`);
+      has[row] = 1;
+    }
+    const sum = await call(native().kernelsSum, { rows: added, onto: before?.sum }, added?.length ?? rows, asked);
+    const made: RowSum = Object.freeze({ count: sum.count });
+    sums.set(made, { has, sum });
+    return made;
+  };
+  const sumFor = async (name: string, of: RowList | RowSum, asked: JobOptions) =>
+    Array.isArray(of) || of instanceof Int32Array ? sumOf(name, of, undefined, asked) : (of as RowSum);
+  let all: RowSum | undefined;
+
   const close = async () => {
     const points = handle;
     handle = undefined;
@@ -152,13 +196,18 @@ export async function openKernels(matrix: EmbeddingMatrix, options: KernelsOptio
       const k = integer('k', asked.k, 1, rows - 1);
       return call(native().kernelsNearest, { k }, rows, asked);
     },
+    sum: async (asked = {}) => sumOf('rows', asked.rows, asked.onto, asked),
     async gains(asked) {
       const gain = oneOf('gain', asked.gain ?? 'sqeuclidean', ['sqeuclidean', 'cosine'] as const);
       if (gain === 'cosine') needUnit('the cosine gain');
-      const chosen = rowList('chosen', asked.chosen, rows) ?? new Int32Array();
-      const members = rowList('members', asked.members, rows);
-      subset(chosen, members, rows);
-      return call(native().kernelsGains, { chosen, members, gain }, rows, asked);
+      const { signal } = asked;
+      const chosen = partsOf('chosen', await sumFor('chosen', asked.chosen ?? [], { signal }));
+      if (!asked.members) all ??= await sumOf('members', undefined, undefined, { signal });
+      const members = partsOf('members', await sumFor('members', asked.members ?? all!, { signal }));
+      if (asked.members)
+        for (let row = 0; row < rows; row++)
+          if (chosen.has[row]! > members.has[row]!) throw outOfRange('chosen', 'a list of members', row);
+      return call(native().kernelsGains, { chosen: chosen.sum, members: members.sum, gain }, rows, asked);
     },
     async facilityLocationGains(asked = {}) {
       needUnit('facility location');
@@ -190,20 +239,6 @@ function rowList(name: string, list: RowList | undefined, rows: number): Int32Ar
   const out = new Int32Array(list.length);
   for (let i = 0; i < list.length; i++) out[i] = integer(`${name}[${i}]`, list[i], 0, rows - 1);
   return out;
-}
-
-/** Each row once, and all of `chosen` among the members. */
-function subset(chosen: Int32Array, members: Int32Array | undefined, rows: number): void {
-  const marks = new Uint8Array(rows).fill(members ? 0 : 1);
-  for (const row of members ?? []) {
-    if (marks[row] !== 0) throw outOfRange('members', 'a list that names each row once', `${row} twice`);
-    marks[row] = 1;
-  }
-  for (const row of chosen) {
-    if (marks[row] === 0) throw outOfRange('chosen', 'a list of members', row);
-    if (marks[row] === 2) throw outOfRange('chosen', 'a list that names each row once', `${row} twice`);
-    marks[row] = 2;
-  }
 }
 
 function floats(name: string, values: unknown, rows: number): Float32Array {

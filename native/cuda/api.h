@@ -178,6 +178,9 @@ struct CudaTable {
   CudaCode (*stage_wait)(void* linear, int32_t stage, CudaFailure* failure);
   // After all copies that were started.
   CudaCode (*multiply)(const CudaMultiply* problem, CudaFailure* failure);
+
+  // Bytes a second, read and written ones, of the device's copies within its memory: the best of several rounds.
+  CudaCode (*copy_rate)(int32_t device, double* bytes_per_second, CudaFailure* failure);
 };
 
 }  // namespace coregain

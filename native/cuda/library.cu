@@ -1,4 +1,6 @@
-// libcoregain_cuda: what it exports, and which devices there are.
+// libcoregain_cuda: what it exports, which devices there are, and how fast they copy.
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 #include "cuda/api.h"
@@ -34,6 +36,30 @@ CudaCode devices(CudaDevice* out, int32_t capacity, int32_t* count, CudaFailure*
   });
 }
 
+CudaCode copy_rate(int32_t device, double* bytes_per_second, CudaFailure* failure) {
+  return cuda::guarded(failure, [&] {
+    constexpr int kRounds = 5, kCopies = 20;  // copies of a round: starting them is no part of the rate
+    cuda::check(cudaSetDevice(device), "cudaSetDevice");
+    size_t free = 0, all = 0;
+    cuda::check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
+    // more than any L2 cache holds
+    const size_t bytes = std::min(size_t{1} << 30, free / 4);
+    const cuda::Array<char> from(bytes, cuda::Place::kDevice), to(bytes, cuda::Place::kDevice);
+    const cuda::Stream stream;
+    stream.clear(from.data(), bytes);
+    stream.copy(to.data(), from.data(), bytes);
+    stream.wait();
+    *bytes_per_second = 0;
+    for (int round = 0; round < kRounds; ++round) {
+      const auto start = std::chrono::steady_clock::now();
+      for (int copy = 0; copy < kCopies; ++copy) stream.copy(to.data(), from.data(), bytes);
+      stream.wait();
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+      *bytes_per_second = std::max(*bytes_per_second, 2.0 * kCopies * static_cast<double>(bytes) / seconds.count());
+    }
+  });
+}
+
 constexpr CudaTable kTable = {
     .version = kCudaVersion,
     .size = sizeof(CudaTable),
@@ -59,6 +85,7 @@ constexpr CudaTable kTable = {
     .matrix_get = cuda::matrix_get,
     .stage_wait = cuda::stage_wait,
     .multiply = cuda::multiply,
+    .copy_rate = copy_rate,
 };
 
 }  // namespace

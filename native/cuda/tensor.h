@@ -9,6 +9,10 @@
 #include "cuda/api.h"
 #include "cuda/block.h"
 
+#if !defined(__CUDACC__)
+#include "cuda_emulation.h"
+#endif
+
 namespace coregain::cuda {
 
 struct FloatOperands {
@@ -27,7 +31,7 @@ COREGAIN_DEVICE float float_of(uint32_t bits) {
 }
 
 #if !defined(__CUDACC__)
-// C += A B^T, the numbers one after the other; `kPerWord` of them in 4 bytes, read by number(word, i).
+// C += A B^T; `kPerWord` numbers in 4 bytes, read by number(word, i).
 template <unsigned kPerWord, typename F, typename Number>
 void multiply_floats(const Warp& warp, const F& operands, const Number& number) {
   float a[16][8 * kPerWord], b[8][8 * kPerWord];
@@ -43,7 +47,7 @@ void multiply_floats(const Warp& warp, const F& operands, const Number& number) 
     const FloatOperands o = operands(warp.index * kWarp + lane);
     const unsigned g = lane / 4, t = lane % 4;
     for (unsigned r = 0; r < 4; ++r)
-      for (unsigned k = 0; k < 8 * kPerWord; ++k) o.c[r] += a[g + r / 2 * 8][k] * b[2 * t + r % 2][k];
+      o.c[r] = multiply_add(emulated().tensor, o.c[r], a[g + r / 2 * 8], b[2 * t + r % 2], 8 * kPerWord);
   }
 }
 #endif

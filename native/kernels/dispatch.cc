@@ -9,6 +9,7 @@
 #include "kernels/gemm.h"
 #include "kernels/int8.h"
 #include "kernels/layout.h"
+#include "kernels/pairs.h"
 #include "kernels/panel.h"
 #include "kernels/scores.h"
 #include "kernels/vectors.h"
@@ -21,6 +22,7 @@ extern const DoublesKernel doubles_scalar;
 extern const GemmKernel gemm_scalar;
 extern const Int8Kernel int8_scalar;
 extern const LayoutKernel layout_scalar;
+extern const PairsKernel pairs_scalar;
 extern const PanelKernel panel_scalar;
 extern const ScoresKernel scores_scalar;
 extern const VectorsKernel vectors_scalar;
@@ -31,6 +33,7 @@ extern const DoublesKernel doubles_avx2, doubles_avx512;
 extern const GemmKernel gemm_avx2, gemm_avx512;
 extern const Int8Kernel int8_avx2, int8_avx512, int8_vnni, int8_amx;
 extern const LayoutKernel layout_avx2, layout_avx512;
+extern const PairsKernel pairs_avx2, pairs_avx512;
 extern const PanelKernel panel_avx2, panel_avx512;
 extern const ScoresKernel scores_avx2, scores_avx512;
 extern const VectorsKernel vectors_avx2, vectors_avx512;
@@ -41,6 +44,7 @@ extern const DoublesKernel doubles_neon;
 extern const GemmKernel gemm_neon;
 extern const Int8Kernel int8_neon;
 extern const LayoutKernel layout_neon;
+extern const PairsKernel pairs_neon;
 extern const PanelKernel panel_neon;
 extern const ScoresKernel scores_neon;
 extern const VectorsKernel vectors_neon;
@@ -126,6 +130,17 @@ const PanelKernel& panel_kernel(const std::string& wanted) {
   if (level == "neon") return panel_neon;
 #endif
   return panel_scalar;
+}
+
+const PairsKernel& pairs_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "avx2") return pairs_avx2;
+  if (level != "scalar") return pairs_avx512;
+#elif defined(__aarch64__)
+  if (level == "neon") return pairs_neon;
+#endif
+  return pairs_scalar;
 }
 
 const DoublesKernel& doubles_kernel(const std::string& wanted) {

@@ -15,8 +15,8 @@ struct Int8Kernel {
   const char* name;
   // int16 [vectors, stride] -> the form that `products` reads, `vectors * stride` int16 in all.
   void (*pack)(const int16_t* from, size_t vectors, size_t stride, int16_t* to);
-  // out[v * out_stride + i] = sum_j rows[i * stride + j] * vectors[v][j] for i < rows, off by less than
-  // 2^-22 |row| |vector|. `wanted` <= vectors says how many of the packed vectors are computed.
+  // out[v * out_stride + i] = sum_j rows[i * stride + j] * vectors[v][j] for i < rows, the exact integer rounded once
+  // to float32. `wanted` <= vectors says how many of the packed vectors are computed. stride < 2^31.
   void (*products)(const int8_t* rows, size_t count, size_t stride, const int16_t* packed, size_t wanted, float* out,
                    size_t out_stride);
   // The same for one vector that is not packed: bound by memory, not by arithmetic.

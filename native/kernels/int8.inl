@@ -10,13 +10,14 @@ namespace {
 
 constexpr size_t kChunk = 256 * kWidth < 4096 ? 256 * kWidth : 4096;
 
-inline float fold(Sums sums) {
-  typedef float Floats __attribute__((vector_size(sizeof(Sums))));
-  constexpr size_t lanes = sizeof(Sums) / sizeof(float);
+// Exact: lanes are below 2^31.
+inline double fold(Sums sums) {
+  typedef double Doubles __attribute__((vector_size(2 * sizeof(Sums))));
+  constexpr size_t lanes = sizeof(Sums) / sizeof(int32_t);
   union {
-    Floats all;
-    float lane[lanes];
-  } value = {__builtin_convertvector(sums, Floats)};
+    Doubles all;
+    double lane[lanes];
+  } value = {__builtin_convertvector(sums, Doubles)};
   for (size_t width = lanes / 2; width > 0; width /= 2)
     for (size_t t = 0; t < width; ++t) value.lane[t] += value.lane[t + width];
   return value.lane[0];
@@ -24,6 +25,7 @@ inline float fold(Sums sums) {
 
 template <size_t kR, size_t kV>
 inline void tile(const int8_t* rows, size_t stride, const int16_t* vectors, float* out, size_t out_stride) {
+  double total[kR][kV] = {};
   for (size_t from = 0; from < stride; from += kChunk) {
     const size_t end = stride - from < kChunk ? stride : from + kChunk;
     Sums sums[kR][kV] = {};
@@ -36,11 +38,10 @@ inline void tile(const int8_t* rows, size_t stride, const int16_t* vectors, floa
       }
     }
     for (size_t r = 0; r < kR; ++r)
-      for (size_t c = 0; c < kV; ++c) {
-        float& at = out[c * out_stride + r];
-        at = from == 0 ? fold(sums[r][c]) : at + fold(sums[r][c]);
-      }
+      for (size_t c = 0; c < kV; ++c) total[r][c] += fold(sums[r][c]);
   }
+  for (size_t r = 0; r < kR; ++r)
+    for (size_t c = 0; c < kV; ++c) out[c * out_stride + r] = static_cast<float>(total[r][c]);
 }
 
 void pack(const int16_t* from, size_t vectors, size_t stride, int16_t* to) {

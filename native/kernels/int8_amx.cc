@@ -15,8 +15,8 @@ namespace {
 constexpr size_t kTile = 16;
 constexpr size_t kBytes = 64;              // columns of one step
 constexpr size_t kPlane = kTile * kBytes;  // bytes of one tile
-// A lane takes at most 64 * 127 * 255 < 2^21 a step.
-constexpr size_t kChunk = 1000 * kBytes;
+// A lane takes at most 64 * 127 * 255 < 2^21 a step; longer rows go the way without tiles.
+constexpr size_t kMostStride = 1000 * kBytes;
 
 struct Configuration {
   uint8_t palette = 1;
@@ -56,6 +56,7 @@ inline void transpose(__m512 (&m)[16]) {
 
 // For each 16 vectors and 64 columns: the high bytes as a tile (4 columns of each vector side by side), then the low.
 void pack(const int16_t* from, size_t vectors, size_t stride, int16_t* to) {
+  if (stride > kMostStride) return int8_vnni.pack(from, vectors, stride, to);
   auto* bytes = reinterpret_cast<uint8_t*>(to);
   for (size_t v = 0; v < vectors; v += kTile) {
     for (size_t j = 0; j < stride; j += kBytes, bytes += 2 * kPlane) {
@@ -79,22 +80,26 @@ void pack(const int16_t* from, size_t vectors, size_t stride, int16_t* to) {
   }
 }
 
-inline void write(const int32_t* high, const int32_t* low, bool add, size_t wanted, float* out, size_t out_stride) {
+// float32(256 high + low), exact up to that rounding
+inline __m256 together(const int32_t* high, const int32_t* low) {
+  const __m512d h = _mm512_cvtepi32_pd(_mm256_load_si256(reinterpret_cast<const __m256i*>(high)));
+  const __m512d l = _mm512_cvtepi32_pd(_mm256_load_si256(reinterpret_cast<const __m256i*>(low)));
+  return _mm512_cvtpd_ps(_mm512_fmadd_pd(h, _mm512_set1_pd(256), l));
+}
+
+inline void write(const int32_t* high, const int32_t* low, size_t wanted, float* out, size_t out_stride) {
   __m512 m[16];
   for (size_t r = 0; r < kTile; ++r) {
-    const __m512 h = _mm512_cvtepi32_ps(_mm512_load_si512(high + r * kTile));
-    const __m512 l = _mm512_cvtepi32_ps(_mm512_load_si512(low + r * kTile));
-    m[r] = _mm512_fmadd_ps(h, _mm512_set1_ps(256), l);
+    const int32_t *h = high + r * kTile, *l = low + r * kTile;
+    m[r] = _mm512_insertf32x8(_mm512_castps256_ps512(together(h, l)), together(h + kTile / 2, l + kTile / 2), 1);
   }
   transpose(m);
-  for (size_t c = 0; c < wanted; ++c) {
-    float* to = out + c * out_stride;
-    _mm512_storeu_ps(to, add ? _mm512_add_ps(_mm512_loadu_ps(to), m[c]) : m[c]);
-  }
+  for (size_t c = 0; c < wanted; ++c) _mm512_storeu_ps(out + c * out_stride, m[c]);
 }
 
 void products(const int8_t* rows, size_t count, size_t stride, const int16_t* packed, size_t wanted, float* out,
               size_t out_stride) {
+  if (stride > kMostStride) return int8_vnni.products(rows, count, stride, packed, wanted, out, out_stride);
   Configuration configuration;
   for (size_t t = 0; t < 8; ++t) {
     configuration.columns[t] = kBytes;
@@ -109,31 +114,28 @@ void products(const int8_t* rows, size_t count, size_t stride, const int16_t* pa
     const int8_t* second = two ? first + kTile * stride : first;
     for (size_t v = 0; v < wanted; v += kTile) {
       const size_t columns = wanted - v < kTile ? wanted - v : kTile;
-      for (size_t from = 0; from < stride; from += kChunk) {
-        const size_t end = stride - from < kChunk ? stride : from + kChunk;
-        const auto* plane = reinterpret_cast<const uint8_t*>(packed + v * stride) + from / kBytes * 2 * kPlane;
-        _tile_zero(4);
-        _tile_zero(5);
-        _tile_zero(6);
-        _tile_zero(7);
-        for (size_t j = from; j < end; j += kBytes, plane += 2 * kPlane) {
-          _tile_loadd(0, first + j, stride);
-          _tile_loadd(1, second + j, stride);
-          _tile_loadd(2, plane, bytes);
-          _tile_loadd(3, plane + kPlane, bytes);
-          _tile_dpbssd(4, 0, 2);
-          _tile_dpbsud(5, 0, 3);
-          _tile_dpbssd(6, 1, 2);
-          _tile_dpbsud(7, 1, 3);
-        }
-        _tile_stored(4, sums[0], bytes);
-        _tile_stored(5, sums[1], bytes);
-        _tile_stored(6, sums[2], bytes);
-        _tile_stored(7, sums[3], bytes);
-        float* to = out + v * out_stride + i;
-        write(sums[0], sums[1], from > 0, columns, to, out_stride);
-        if (two) write(sums[2], sums[3], from > 0, columns, to + kTile, out_stride);
+      const auto* plane = reinterpret_cast<const uint8_t*>(packed + v * stride);
+      _tile_zero(4);
+      _tile_zero(5);
+      _tile_zero(6);
+      _tile_zero(7);
+      for (size_t j = 0; j < stride; j += kBytes, plane += 2 * kPlane) {
+        _tile_loadd(0, first + j, stride);
+        _tile_loadd(1, second + j, stride);
+        _tile_loadd(2, plane, bytes);
+        _tile_loadd(3, plane + kPlane, bytes);
+        _tile_dpbssd(4, 0, 2);
+        _tile_dpbsud(5, 0, 3);
+        _tile_dpbssd(6, 1, 2);
+        _tile_dpbsud(7, 1, 3);
       }
+      _tile_stored(4, sums[0], bytes);
+      _tile_stored(5, sums[1], bytes);
+      _tile_stored(6, sums[2], bytes);
+      _tile_stored(7, sums[3], bytes);
+      float* to = out + v * out_stride + i;
+      write(sums[0], sums[1], columns, to, out_stride);
+      if (two) write(sums[2], sums[3], columns, to + kTile, out_stride);
     }
   }
   _tile_release();

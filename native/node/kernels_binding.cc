@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "core/copy_rate.h"
 #include "core/cpu.h"
 #include "core/cuda_library.h"
 #include "node/addon.h"
@@ -26,6 +27,7 @@ struct Work {
   std::vector<int32_t> left, right;  // lists of rows
   std::vector<float> floats;
   std::vector<double> errors;
+  pairwise::RowSum sum, members;
   pairwise::Gains gains;
   reduce::Neighbours neighbours;
   size_t farthest = 0;
@@ -154,18 +156,51 @@ Napi::Value nearest(const Napi::CallbackInfo& info, Jobs& jobs) {
       });
 }
 
+// {y, square, radius, count}; absent: of no rows.
+pairwise::RowSum row_sum(const Napi::Object& job, const char* name, const Points& points) {
+  pairwise::RowSum out;
+  const Napi::Value value = job.Get(name);
+  if (value.IsObject()) {
+    const auto from = value.As<Napi::Object>();
+    out = {float64s(from, "y"), number(from, "square", 0), number(from, "radius", 0),
+           static_cast<size_t>(std::max(0.0, number(from, "count", 0)))};
+  } else {
+    out.y.assign(points.cols(), 0);
+  }
+  if (out.y.size() != points.cols())
+    throw Napi::RangeError::New(job.Env(), std::string("`") + name + "` must be a sum of these rows.");
+  return out;
+}
+
+Napi::Value sum(const Napi::CallbackInfo& info, Jobs& jobs) {
+  const Points& points = *handle_of(info);
+  const auto job = info[1].As<Napi::Object>();
+  const auto work = std::make_shared<Work>(control_words(job));
+  work->left = list_of(job, "rows", points.rows());
+  work->sum = row_sum(job, "onto", points);
+  const Chosen rows = chosen(job, "rows", work->left, points);
+  return start(
+      info, jobs, work, [rows](Work& w) { w.sum = pairwise::sum_rows(*w.points, rows, w.sum, w.control); },
+      [](Napi::Env env, const Work& w) -> Napi::Value {
+        const Napi::Object out = Napi::Object::New(env);
+        out.Set("y", to_array<Napi::Float64Array>(env, w.sum.y));
+        out.Set("square", w.sum.square);
+        out.Set("radius", w.sum.radius);
+        out.Set("count", static_cast<double>(w.sum.count));
+        return out;
+      });
+}
+
 Napi::Value gains(const Napi::CallbackInfo& info, Jobs& jobs) {
   const Points& points = *handle_of(info);
   const auto job = info[1].As<Napi::Object>();
   const auto work = std::make_shared<Work>(control_words(job));
-  work->left = list_of(job, "chosen", points.rows());
-  work->right = list_of(job, "members", points.rows());
-  const Chosen taken = {work->left.data(), work->left.size()};
-  const Chosen members = chosen(job, "members", work->right, points);
+  work->sum = row_sum(job, "chosen", points);
+  work->members = row_sum(job, "members", points);
   const bool cosine = text(job, "gain") == "cosine";
   return start(
       info, jobs, work,
-      [taken, members, cosine](Work& w) { w.gains = pairwise::gains(*w.points, taken, members, cosine, w.control); },
+      [cosine](Work& w) { w.gains = pairwise::gains(*w.points, w.sum, w.members, cosine, w.control); },
       [](Napi::Env env, const Work& w) { return to_object(env, w); });
 }
 
@@ -206,6 +241,33 @@ Napi::Value centres(const Napi::CallbackInfo& info, Jobs& jobs) {
       });
 }
 
+// Takes {threads, device, control}; device < 0: the processor.
+Napi::Value copy_rate_of(const Napi::CallbackInfo& info, Jobs& jobs) {
+  const auto job = info[0].As<Napi::Object>();
+  const auto work = std::make_shared<Work>(control_words(job));
+  const auto threads = static_cast<unsigned>(number(job, "threads", 0));
+  const auto device = static_cast<int32_t>(number(job, "device", -1));
+  const auto rate = std::make_shared<double>(0);
+  return jobs.start(info.Env(),
+                    {
+                        .run =
+                            [work, threads, device, rate] {
+                              if (device < 0) {
+                                *rate = copy_rate(threads, work->control);
+                                return;
+                              }
+                              const CudaSupport& support = cuda_support();
+                              if (support.table == nullptr) throw Error("ERR_DEVICE", support.reason);
+                              CudaFailure failure;
+                              pairwise::check_device(support.table->copy_rate(device, rate.get(), &failure), failure,
+                                                     work->control);
+                            },
+                        .resolve = [rate](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *rate); },
+                        .cancel = [work] { work->control.cancel(); },
+                        .keep = {job.Get("control")},
+                    });
+}
+
 }  // namespace
 
 void register_kernels(Napi::Env env, Napi::Object exports, Jobs& jobs) {
@@ -216,9 +278,11 @@ void register_kernels(Napi::Env env, Napi::Object exports, Jobs& jobs) {
   add("kernelsOpen", open);
   add("kernelsDistances", distances);
   add("kernelsNearest", nearest);
+  add("kernelsSum", sum);
   add("kernelsGains", gains);
   add("kernelsCoverage", coverage);
   add("kernelsCentres", centres);
+  add("copyRate", copy_rate_of);
   exports.Set("kernelsClose",
               Napi::Function::New(
                   env, [](const Napi::CallbackInfo& info) { handle_of(info).reset(); }, "kernelsClose"));

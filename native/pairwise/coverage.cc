@@ -1,6 +1,7 @@
 // Facility-location gains: each block of similarities is summed where it is made.
 #include <algorithm>
 
+#include "kernels/pairs.h"
 #include "pairwise/kernels.h"
 
 namespace coregain::pairwise {
@@ -18,7 +19,7 @@ Gains coverage_gains(const Points& points, const Chosen& candidates, const float
   const double rounding = static_cast<double>(n) * (static_cast<double>(n) + 8) * 0x1p-52;
   for (size_t c = 0; c < m; ++c) {
     const Length side = points.right(candidates[c]);
-    const double underflow = static_cast<double>(n) * static_cast<double>(points.cols()) * 0x1p-125;
+    const double underflow = static_cast<double>(n) * static_cast<double>(points.cols()) * kUnderflow;
     out.errors[c] = (points.error(all, side) / 2 + rounding + underflow) * kLoose;
   }
   if (points.device() != nullptr) {
@@ -28,6 +29,7 @@ Gains coverage_gains(const Points& points, const Chosen& candidates, const float
                  failure, control);
     return out;
   }
+  const PairsKernel& kernel = pairs_kernel(points.simd());
   std::vector<double> partial(blocks * std::min(m, kProductColumns));
   for (size_t first = 0; first < m; first += kProductColumns) {
     const size_t width = std::min(kProductColumns, m - first);
@@ -38,10 +40,8 @@ Gains coverage_gains(const Points& points, const Chosen& candidates, const float
              [&](size_t first_row, size_t count, size_t, size_t cols, const double* block, size_t stride) {
                double* const sums = partial.data() + first_row / kProductRows * width;
                std::fill_n(sums, cols, 0.0);
-               for (size_t i = 0; i < count; ++i) {
-                 const auto have = static_cast<double>(reached[first_row + i]);
-                 for (size_t c = 0; c < cols; ++c) sums[c] += std::max(0.0, 0.5 + 0.5 * block[i * stride + c] - have);
-               }
+               for (size_t i = 0; i < count; ++i)
+                 kernel.rise(block + i * stride, static_cast<double>(reached[first_row + i]), cols, sums);
              });
     for (size_t b = 0; b < blocks; ++b)
       for (size_t c = 0; c < width; ++c) out.values[first + c] += partial[b * width + c];

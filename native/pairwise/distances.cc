@@ -1,11 +1,20 @@
 // Squared distances from inner products: |a - b|^2 = |a|^2 + |b|^2 - 2 a.b.
 #include <algorithm>
-#include <limits>
 
+#include "kernels/pairs.h"
 #include "pairwise/errors.h"
 #include "pairwise/kernels.h"
 
 namespace coregain::pairwise {
+namespace {
+
+std::vector<double> squares_of(const Points& points, const Chosen& rows) {
+  std::vector<double> out(rows.count);
+  for (size_t r = 0; r < rows.count; ++r) out[r] = points.square(rows[r]);
+  return out;
+}
+
+}  // namespace
 
 Length worst(const Points& points, const Chosen& rows) {
   Length out;
@@ -37,15 +46,13 @@ void distances(const Points& points, const Chosen& queries, const Chosen& rows, 
         failure, control);
     return;
   }
+  const PairsKernel& kernel = pairs_kernel(points.simd());
+  const std::vector<double> squares = squares_of(points, rows);
   products(points, queries, rows, control,
            [&](size_t first_row, size_t count, size_t first_col, size_t cols, const double* block, size_t stride) {
-             for (size_t i = 0; i < count; ++i) {
-               const double own = points.square(queries[first_row + i]);
-               float* const to = out + (first_row + i) * rows.count + first_col;
-               for (size_t j = 0; j < cols; ++j)
-                 to[j] = static_cast<float>(
-                     std::max(0.0, own + points.square(rows[first_col + j]) - 2 * block[i * stride + j]));
-             }
+             for (size_t i = 0; i < count; ++i)
+               kernel.distances(block + i * stride, points.square(queries[first_row + i]), &squares[first_col], cols,
+                                out + (first_row + i) * rows.count + first_col);
            });
 }
 
@@ -58,12 +65,12 @@ size_t update_centres(const Points& points, const Chosen& centres, float* neares
                                                  nearest, control.words(), &failure),
                  failure, control);
   } else {
+    const PairsKernel& kernel = pairs_kernel(points.simd());
+    const std::vector<double> squares = squares_of(points, centres);
     products(points, all_of(points), centres, control,
              [&](size_t first_row, size_t count, size_t first_col, size_t cols, const double* block, size_t stride) {
                for (size_t i = 0; i < count; ++i) {
-                 double least = std::numeric_limits<double>::infinity();
-                 for (size_t j = 0; j < cols; ++j)
-                   least = std::min(least, points.square(centres[first_col + j]) - 2 * block[i * stride + j]);
+                 const double least = kernel.least(block + i * stride, &squares[first_col], cols);
                  float& to = nearest[first_row + i];
                  to = std::min(to, static_cast<float>(std::max(0.0, points.square(first_row + i) + least)));
                }

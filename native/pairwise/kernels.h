@@ -15,12 +15,22 @@ namespace coregain::pairwise {
 void distances(const Points& points, const Chosen& queries, const Chosen& rows, float* out, double* errors,
                Control& control);
 
-// The gain of every row, as docs/gain.md has it, for S = `chosen` of D = `members`, distinct rows. Cosine is for
-// normalized points only.
+// What gains need to know of a set of rows: sums of y, |y|^2 and |y|, in an order that does not depend on the threads.
+struct RowSum {
+  std::vector<double> y;  // [d]
+  double square = 0, radius = 0;
+  size_t count = 0;
+};
+RowSum sum_rows(const Points& points, const Chosen& rows, const Control& control);
+// The same of these rows and of those in `onto`.
+RowSum sum_rows(const Points& points, const Chosen& rows, const RowSum& onto, const Control& control);
+
+// The gain of every row, as docs/gain.md has it, for S = `chosen` of D = `members`, distinct rows: one product of all
+// rows with a vector. Cosine is for normalized points only.
 struct Gains {
   std::vector<double> values, errors;  // [n]
 };
-Gains gains(const Points& points, const Chosen& chosen, const Chosen& members, bool cosine, const Control& control);
+Gains gains(const Points& points, const RowSum& chosen, const RowSum& members, bool cosine, const Control& control);
 
 // Facility location with s(v, c) = 1/2 + y_v.y_c / 2 of normalized points: sum over all v of max(0, s(v, c) -
 // reached[v]) for each candidate.

@@ -12,10 +12,13 @@
 namespace coregain::pairwise {
 namespace {
 
-constexpr size_t kBlock = 64;           // rows
-constexpr size_t kStride = 64;          // bytes that a row's form is a multiple of
-constexpr double kMostSquare = 1e37;    // float32 sums of products must not overflow
-constexpr double kUlp = 0x1p-24;        // float32's unit of rounding
+constexpr size_t kBlock = 64;         // rows
+constexpr size_t kStride = 64;        // bytes that a row's form is a multiple of
+constexpr double kMostSquare = 1e37;  // float32 sums of products must not overflow
+constexpr double kUlp = 0x1p-24;      // float32's unit of rounding
+constexpr double kTogether = 128;     // products that the device sums before float64 takes over
+constexpr size_t kMostInt8 = 131072;  // columns
+static_assert(kMostInt8 * 127 * 127 < size_t{1} << 31);
 constexpr double kLoose = 1 + 0x1p-20;  // for the rounding of the bounds themselves
 
 size_t element_bytes(Precision precision) {
@@ -23,10 +26,12 @@ size_t element_bytes(Precision precision) {
 }
 
 // To `bits` fewer bits of a float32's fraction: nearest, ties to even. Finite values below float32's top only.
+// Subnormal ones become 0: what a tensor core makes of them is part of no bound.
 uint32_t round_bits(double value, unsigned bits) {
   const auto word = std::bit_cast<uint32_t>(static_cast<float>(value));
   const uint32_t half = (uint32_t{1} << (bits - 1)) - 1 + (word >> bits & 1);
-  return (word + half) >> bits << bits;
+  const uint32_t rounded = (word + half) >> bits << bits;
+  return (rounded & 0x7f800000) == 0 ? 0 : rounded;
 }
 
 // Writes y [d] rounded to the precision and gives the squared length of what is lost. `scale` is int8's.
@@ -54,20 +59,22 @@ double round_row(const double* y, size_t d, Precision precision, double scale, c
   return lost;
 }
 
-// A row's largest element becomes 127; a zero row keeps a scale that divides.
+// A row's largest element becomes 127; a zero row, and one of numbers so small that division would lose their digits,
+// keeps a scale that divides.
 double int8_scale(const double* y, size_t d) {
   double most = 0;
   for (size_t j = 0; j < d; ++j) most = std::max(most, std::abs(y[j]));
-  return most > 0 ? most / 127 : 1;
+  return most > kLeast ? most / 127 : 1;
 }
 
 // What sums of products are off by, as a share of |a| |b|; docs/kernels.md.
 double gamma_of(Precision precision, bool on_device) {
   const auto sequence = [](double terms, double unit) { return terms * unit / (1 - terms * unit) + 0x1p-50; };
-  if (precision == Precision::kInt8) return on_device ? 0x1p-50 : 0x1p-22 + 0x1p-50;
+  if (precision == Precision::kInt8) return on_device ? 0x1p-50 : kUlp + 0x1p-50;
   if (precision == Precision::kFp32)
-    return on_device ? sequence(129, kUlp) : sequence(static_cast<double>(GemmKernel::kDepth) + 1, kUlp);
-  return sequence(160, 2 * kUlp);
+    return sequence((on_device ? kTogether : static_cast<double>(GemmKernel::kDepth)) + 1, kUlp);
+  // a product, a sum that goes on, and a result, each of them cut off once
+  return sequence(3 * kTogether + 1, 2 * kUlp);
 }
 
 void throw_far(size_t row) {
@@ -86,7 +93,7 @@ Points::Points(const PointsTask& task, Control& control)
     throw Error(
         "ERR_PRECISION",
         "The processor has no tf32 and no bf16 kernels: use the precision \"fp32\" or \"int8\", or a CUDA device.");
-  if (on_device && task.precision == Precision::kInt8 && x_.cols > 131072)
+  if (on_device && task.precision == Precision::kInt8 && x_.cols > kMostInt8)
     throw Error("ERR_PRECISION", "Sums of more than 131072 products of 8 bits do not fit in 32: use \"fp32\".");
   gamma_ = gamma_of(task.precision, on_device);
   // refuses what is not finite
@@ -173,7 +180,7 @@ Length Points::right(size_t row) const {
 }
 
 double Points::error(const Length& a, const Length& b) const {
-  const double underflow = static_cast<double>(cols()) * 0x1p-125;
+  const double underflow = static_cast<double>(cols()) * kUnderflow;
   return (a.residual * b.radius + (a.radius + a.residual) * b.residual +
           gamma_ * (a.radius + a.residual) * (b.radius + b.residual)) *
              kLoose +

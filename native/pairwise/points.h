@@ -32,6 +32,11 @@ struct PointsTask {
   const double* origin = nullptr;
 };
 
+// What underflow costs a product, for each column: products and sums below float32's normal numbers may be lost.
+constexpr double kUnderflow = 0x1p-124;
+// Numbers above may be divided by 127 or 32767 without losing digits.
+constexpr double kLeast = 0x1p-900;
+
 // What one side of a product is off by: |y| <= radius, |y - rounded y| <= residual.
 struct Length {
   double radius = 0, residual = 0;

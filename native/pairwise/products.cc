@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kGemmRows = GemmKernel::kRows, kPanel = GemmKernel::kPanel, kDepth = GemmKernel::kDepth;
 constexpr double kLoose = 1 + 0x1p-20;
+constexpr size_t kBoundRows = 2048;  // whose bounds a thread computes at a time
 
 // The forms of some rows, one after the other.
 void gather(const Points& points, const Chosen& rows, size_t first, size_t count, char* out) {
@@ -31,8 +32,11 @@ void float_group(const Points& points, const Chosen& left, const Chosen& right, 
   const Matrix vectors = {gathered.data(), false, cols, width};
   const linear::Panels panels(linear::Part(vectors), {points.pool(), control, kernel});
   const size_t stride = panels.panels() * kPanel;
+  // all rows lie in order, and whole blocks of them are there
+  static_assert(Int8Kernel::kRows % kGemmRows == 0);
+  const bool in_order = left.list == nullptr;
   struct Room {
-    std::vector<float> rows;
+    Buffer<char> rows;
     std::vector<double> sums;
   };
   std::vector<Room> rooms(points.pool().size());
@@ -41,15 +45,18 @@ void float_group(const Points& points, const Chosen& left, const Chosen& right, 
     Room& room = rooms[t];
     room.sums.assign(kProductRows * stride, 0);
     const size_t count = end - begin, whole = (count + kGemmRows - 1) / kGemmRows * kGemmRows;
-    // rows beyond the last are zeros
-    room.rows.assign(kProductRows * width, 0);
-    gather(points, left, begin, count, reinterpret_cast<char*>(room.rows.data()));
+    if (!in_order) {
+      if (room.rows.size() == 0) room.rows = Buffer<char>(kProductRows * points.stride());
+      gather(points, left, begin, count, room.rows.data());
+      std::memset(room.rows.data() + count * points.stride(), 0, (whole - count) * points.stride());
+    }
+    const auto* const rows = reinterpret_cast<const float*>(in_order ? points.form(begin) : room.rows.data());
     for (size_t from = 0; from < width; from += kDepth) {
       const size_t depth = std::min(kDepth, width - from);
       for (size_t p = 0; p < panels.panels(); ++p)
         for (size_t i = 0; i < whole; i += kGemmRows)
-          kernel.add(&room.rows[i * width + from], width, panels.at(p, from), depth,
-                     &room.sums[i * stride + p * kPanel], stride);
+          kernel.add(rows + i * width + from, width, panels.at(p, from), depth, &room.sums[i * stride + p * kPanel],
+                     stride);
     }
     take(begin, count, first_col, cols, room.sums.data(), stride);
   });
@@ -60,7 +67,7 @@ double round16(const VectorsKernel& kernel, const std::vector<double>& y, const 
                int16_t* out) {
   double most = 0;
   for (const double value : y) most = std::max(most, std::abs(value));
-  const double scale = most > 0 ? most / 32767 : 1;
+  const double scale = most > kLeast ? most / 32767 : 1;
   kernel.round16(y.data(), ones.data(), 1 / scale, scale, y.size(), out);
   return scale;
 }
@@ -171,13 +178,16 @@ VectorProducts vector_products(const Points& points, const std::vector<double>& 
       }
     });
   }
-  for (size_t i = 0; i < n; ++i) {
-    const Length row = points.left(i);
-    out.errors[i] = (row.residual * side.radius + (row.radius + row.residual) * side.residual +
-                     gamma * (row.radius + row.residual) * (side.radius + side.residual)) *
-                        kLoose +
-                    static_cast<double>(d) * 0x1p-125 * terms.unit;
-  }
+  const double underflow = static_cast<double>(d * terms.count) * kUnderflow * terms.unit;
+  points.pool().for_blocks(n, kBoundRows, [&](unsigned, size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const Length row = points.left(i);
+      out.errors[i] = (row.residual * side.radius + (row.radius + row.residual) * side.residual +
+                       gamma * (row.radius + row.residual) * (side.radius + side.residual)) *
+                          kLoose +
+                      underflow;
+    }
+  });
   return out;
 }
 

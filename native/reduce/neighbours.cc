@@ -4,19 +4,25 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <string_view>
 
 #include "core/buffer.h"
 #include "core/error.h"
-#include "kernels/panel.h"
+#include "kernels/gemm.h"
+#include "linear/products.h"
 #include "reduce/centred.h"
 #include "strategies/rows.h"
 
 namespace coregain::reduce {
 namespace {
 
-constexpr size_t kTile = 128;     // queries, and rows, of a tile
-constexpr size_t kColumns = 512;  // columns of a tile at a time: both sides of it stay in the second-level cache
-constexpr size_t kPanel = PanelKernel::kPoints;
+constexpr size_t kQueries = 512;  // most queries of a tile: its rows are put into panels once for all of them
+constexpr size_t kPanel = GemmKernel::kPanel;
+constexpr size_t kRows = 4 * kPanel;                 // rows of a tile
+constexpr size_t kColumns = 4 * GemmKernel::kDepth;  // of a tile at a time: its panels stay in the second-level cache
+constexpr size_t kLook = 16;                         // products that are looked at together
+static_assert(kPanel % kLook == 0);
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 template <typename A, typename B>
@@ -98,48 +104,80 @@ class Candidates {
   std::vector<double> bounds_;
 };
 
+// GemmKernel::add without fused steps, each of which is a call on processors that lack them. Products only rule rows
+// out here, so they need not have the same bits everywhere.
+void add_plainly(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride) {
+  for (size_t i = 0; i < GemmKernel::kRows; ++i) {
+    float sums[kPanel] = {};
+    for (size_t j = 0; j < depth; ++j)
+      for (size_t t = 0; t < kPanel; ++t) sums[t] += panel[j * kPanel + t] * a[i * a_stride + j];
+    for (size_t t = 0; t < kPanel; ++t) c[i * c_stride + t] += static_cast<double>(sums[t]);
+  }
+}
+
 // What a thread needs for a tile.
 struct Tile {
-  Buffer<float> queries{kTile * kColumns};
-  Buffer<float> rows{kTile * kColumns};
-  Buffer<float> panels{kTile * kColumns};
-  Buffer<float> part{PanelKernel::kRows * kPanel};
-  Buffer<double> products{kTile * kTile};
-  std::vector<Candidates> candidates{kTile};
+  explicit Tile(size_t most)
+      : queries(most * kColumns), panels(kRows * kColumns), products(most * kRows), candidates(most) {
+    std::fill_n(queries.data(), queries.size(), 0.0F);
+  }
+  Buffer<float> queries;  // whole blocks of GemmKernel::kRows
+  Buffer<float> panels;
+  Buffer<double> products;
+  std::vector<Candidates> candidates;
 };
 
-// products[q, r] = centred query (q0 + q) . centred row (r0 + r)
-void multiply(const PanelKernel& kernel, const Matrix& queries, size_t q0, size_t q_count, const Matrix& rows,
-              size_t r0, size_t r_count, const std::vector<double>& mean, Tile& tile) {
-  std::fill_n(tile.products.data(), kTile * kTile, 0.0);
-  const size_t panels = (r_count + kPanel - 1) / kPanel;
-  for (size_t from = 0; from < rows.cols; from += kColumns) {
-    const size_t width = std::min(kColumns, rows.cols - from);
-    centre(queries, mean, q0, q_count, from, width, tile.queries.data());
-    centre(rows, mean, r0, r_count, from, width, tile.rows.data());
-    for (size_t r = 0; r < panels * kPanel; ++r) {
-      float* panel = tile.panels.data() + r / kPanel * kPanel * width + r % kPanel;
-      const float* row = tile.rows.data() + r * width;
-      for (size_t j = 0; j < width; ++j) panel[j * kPanel] = r < r_count ? row[j] : 0.0F;
-    }
-    for (size_t q = 0; q < q_count; q += PanelKernel::kRows) {
-      const size_t count = std::min(PanelKernel::kRows, q_count - q);
-      for (size_t p = 0; p < panels; ++p) {
-        kernel.products(tile.panels.data() + p * kPanel * width, tile.queries.data() + q * width, count, width,
-                        tile.part.data(), kPanel);
-        for (size_t r = 0; r < count; ++r) {
-          double* out = tile.products.data() + (q + r) * kTile + p * kPanel;
-          for (size_t t = 0; t < kPanel; ++t) out[t] += static_cast<double>(tile.part[r * kPanel + t]);
-        }
+// Centred rows of a matrix.
+struct Side {
+  linear::Part part;
+  size_t first, count;
+};
+
+// panels[p][j][t] = column from + j of row first + p * kPanel + t, 0 beyond the last row
+void put_into_panels(const GemmKernel& kernel, const Side& rows, size_t from, size_t width, float* panels) {
+  constexpr size_t kTogether = 256;  // columns of a row between two changes of the row
+  float row[kTogether];
+  for (size_t p = 0; p < rows.count; p += kPanel, panels += width * kPanel) {
+    for (size_t j = 0; j < width; j += kTogether) {
+      const size_t some = std::min(kTogether, width - j);
+      float* const column = panels + j * kPanel;
+      for (size_t t = 0; t < kPanel; ++t) {
+        if (p + t < rows.count)
+          rows.part.read(kernel, rows.first + p + t, from + j, some, row);
+        else
+          std::fill_n(row, some, 0.0F);
+        for (size_t i = 0; i < some; ++i) column[i * kPanel + t] = row[i];
       }
     }
   }
 }
 
-// Whether square_t - 2 product_t > most for all rows of a panel.
+// products[q, r] = centred query q . centred row r. `fresh`: the tile has not seen these queries.
+void multiply(const GemmKernel& kernel, const Side& queries, const Side& rows, bool fresh, Tile& tile) {
+  constexpr size_t kBlock = GemmKernel::kRows, kDepth = GemmKernel::kDepth;
+  const size_t whole = (queries.count + kBlock - 1) / kBlock * kBlock, cols = queries.part.cols;
+  const auto add = std::string_view(kernel.name) == "scalar" ? add_plainly : kernel.add;
+  std::fill_n(tile.products.data(), whole * kRows, 0.0);
+  for (size_t from = 0; from < cols; from += kColumns) {
+    const size_t width = std::min(kColumns, cols - from);
+    if (fresh || cols > kColumns)
+      for (size_t q = 0; q < queries.count; ++q)
+        queries.part.read(kernel, queries.first + q, from, width, tile.queries.data() + q * width);
+    put_into_panels(kernel, rows, from, width, tile.panels.data());
+    for (size_t j = 0; j < width; j += kDepth) {
+      const size_t depth = std::min(kDepth, width - j);
+      for (size_t p = 0; p < rows.count; p += kPanel)
+        for (size_t q = 0; q < whole; q += kBlock)
+          add(tile.queries.data() + q * width + j, width, tile.panels.data() + (p * width + j * kPanel), depth,
+              tile.products.data() + q * kRows + p, kRows);
+    }
+  }
+}
+
+// Whether square_t - 2 product_t > most for kLook rows.
 bool all_beyond(const double* squares, const double* products, double most) {
   int within = 0;
-  for (size_t t = 0; t < kPanel; ++t) within |= squares[t] - 2 * products[t] <= most ? 1 : 0;
+  for (size_t t = 0; t < kLook; ++t) within |= squares[t] - 2 * products[t] <= most ? 1 : 0;
   return within == 0;
 }
 
@@ -156,48 +194,48 @@ double distance(const Matrix& a, size_t i, const Matrix& b, size_t j) {
 
 Neighbours nearest(const Matrix& queries, const Matrix& rows, bool same, size_t k, ThreadPool& pool,
                    const Control& control, const std::string& simd, const std::function<void(size_t)>& done) {
-  const PanelKernel& kernel = panel_kernel(simd);
+  const GemmKernel& kernel = gemm_kernel(simd);
   const std::vector<double> mean = strategies::mean_of(rows, pool, control);
   const std::vector<double> q_length = centred_lengths(queries, mean, pool, control);
   const std::vector<double> r_length = same ? q_length : centred_lengths(rows, mean, pool, control);
   // a tile goes on behind the last row with rows that are nobody's neighbours
-  std::vector<double> r_square((rows.rows + kTile - 1) / kTile * kTile, kInfinity);
+  std::vector<double> r_square((rows.rows + kRows - 1) / kRows * kRows, kInfinity);
   for (size_t j = 0; j < rows.rows; ++j) r_square[j] = r_length[j] * r_length[j];
   // A product is off by at most `slack` |q| |r|; centring in float32 moves a row by at most 2^-24 of its length.
-  const size_t widest = std::min(kColumns, rows.cols);
-  const size_t steps = std::min(widest, PanelKernel::kChunk) + widest / PanelKernel::kChunk + 1;
-  const auto roundings = static_cast<double>(steps);
+  constexpr auto roundings = static_cast<double>(GemmKernel::kDepth + 1);
   const double slack = roundings * 0x1p-24 / (1 - roundings * 0x1p-24) * (1 + 0x1p-20);
 
   Neighbours out;
   out.k = k;
   out.row.resize(queries.rows * k);
   out.distance.resize(queries.rows * k);
-  std::vector<Tile> tiles(pool.size());
   std::atomic<size_t> finished = 0;
   // With few queries a tile has fewer of them, so that every thread gets some.
-  const size_t shares = size_t{2} * pool.size();
-  const size_t share = (queries.rows + shares - 1) / shares;
-  const size_t step = std::min(kTile, std::max<size_t>(PanelKernel::kRows, share));
+  const size_t shares = size_t{4} * pool.size(), share = (queries.rows + shares - 1) / shares;
+  constexpr size_t kBlock = GemmKernel::kRows;
+  const size_t step = std::min(kQueries, (share + kBlock - 1) / kBlock * kBlock);
+  std::vector<std::unique_ptr<Tile>> tiles(pool.size());
   pool.for_blocks(queries.rows, step, [&](unsigned t, size_t begin, size_t end) {
-    Tile& tile = tiles[t];
+    if (tiles[t] == nullptr) tiles[t] = std::make_unique<Tile>(step);
+    Tile& tile = *tiles[t];
+    const Side left = {linear::Part(queries, mean.data()), begin, end - begin};
     for (size_t i = begin; i < end; ++i) tile.candidates[i - begin].reset(k);
-    for (size_t from = 0; from < rows.rows; from += kTile) {
+    for (size_t from = 0; from < rows.rows; from += kRows) {
       control.check();
-      const size_t count = std::min(kTile, rows.rows - from);
+      const size_t count = std::min(kRows, rows.rows - from);
       const double longest = *std::max_element(&r_length[from], &r_length[from] + count);
-      multiply(kernel, queries, begin, end - begin, rows, from, count, mean, tile);
+      multiply(kernel, left, {linear::Part(rows, mean.data()), from, count}, from == 0, tile);
       for (size_t i = begin; i < end; ++i) {
         Candidates& candidates = tile.candidates[i - begin];
         const auto exact = [&](int32_t row) { return distance(queries, i, rows, static_cast<size_t>(row)); };
         const double a = q_length[i];
-        for (size_t panel = 0; panel < count; panel += kPanel) {
-          const double* products = tile.products.data() + (i - begin) * kTile + panel;
+        for (size_t panel = 0; panel < count; panel += kLook) {
+          const double* products = tile.products.data() + (i - begin) * kRows + panel;
           // the test below, with the longest row of the tile: a panel of rows that are all too far needs no other
           const double reach = candidates.limit() + 0x1p-23 * (a + longest);
           const double error_of_all = 2 * slack * a * longest + 0x1p-39 * (a * a + longest * longest) + 1e-36;
           if (all_beyond(&r_square[from + panel], products, reach * reach + error_of_all - a * a)) continue;
-          for (size_t t = 0; t < std::min(kPanel, count - panel); ++t) {
+          for (size_t t = 0; t < std::min(kLook, count - panel); ++t) {
             const size_t j = from + panel + t;
             if (same && j == i) continue;
             const double b = r_length[j];

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -33,8 +34,59 @@ constexpr int cudaMemcpyDefault = 4;
 
 namespace coregain::cuda {
 
+// How a tensor core adds products of numbers of few bits to a float32 sum, as published measurements have it
+// (docs/kernels.md): step by step, a few products and the sum so far, each aligned to the largest exponent and cut off
+// behind `fraction` bits, added exactly, the result cut off to float32.
+struct TensorUnit {
+  unsigned terms = 4;  // products of a step
+  int fraction = 23;
+};
+
+// The exponent that numbers are aligned by: subnormals and zero count as the least normal number.
+inline int alignment(float x) {
+  uint32_t word = 0;
+  std::memcpy(&word, &x, 4);
+  const int exponent = static_cast<int>(word >> 23 & 255);
+  return (exponent == 0 ? 1 : exponent) - 127;
+}
+inline double power_of_two(int exponent) {
+  const uint64_t word = static_cast<uint64_t>(exponent + 1023) << 52;
+  double value = 0;
+  std::memcpy(&value, &word, 8);
+  return value;
+}
+// The float32 number next to `value` on the side of zero.
+inline float cut_off(double value) {
+  const auto nearest = static_cast<float>(value);
+  uint32_t word = 0;
+  std::memcpy(&word, &nearest, 4);
+  const double difference = static_cast<double>(nearest) - value;
+  if ((value > 0 && difference > 0) || (value < 0 && difference < 0)) --word;
+  float cut = 0;
+  std::memcpy(&cut, &word, 4);
+  return cut;
+}
+// sum + a[0] b[0] + ... + a[count - 1] b[count - 1]
+inline float multiply_add(const TensorUnit& unit, float sum, const float* a, const float* b, unsigned count) {
+  for (unsigned from = 0; from < count; from += unit.terms) {
+    const unsigned end = from + unit.terms < count ? from + unit.terms : count;
+    int top = alignment(sum);
+    for (unsigned k = from; k < end; ++k) {
+      const int exponent = alignment(a[k]) + alignment(b[k]);
+      top = exponent > top ? exponent : top;
+    }
+    const double scale = power_of_two(unit.fraction - top);
+    const auto cut = [&](double x) { return static_cast<int64_t>(x * scale); };
+    int64_t total = cut(static_cast<double>(sum));
+    for (unsigned k = from; k < end; ++k) total += cut(static_cast<double>(a[k]) * static_cast<double>(b[k]));
+    sum = cut_off(static_cast<double>(total) / scale);
+  }
+  return sum;
+}
+
 // What the emulated device is like; tests change it.
 struct Emulated {
+  TensorUnit tensor;
   size_t memory = size_t{1} << 30;  // bytes of the device
   size_t used = 0, most_used = 0, launches = 0;
   unsigned multiprocessors = 3;

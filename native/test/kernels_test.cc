@@ -1,6 +1,7 @@
 // Float32 inner products stay within the bound that the engine's proof uses, on every instruction set.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "kernels/dot.h"
 #include "kernels/int8.h"
 #include "kernels/layout.h"
+#include "kernels/pairs.h"
 #include "kernels/scores.h"
 #include "kernels/vectors.h"
 
@@ -67,7 +69,7 @@ TEST("inner products with integers are exact") {
   }
 }
 
-TEST("int8 products are within 2^-22 |row| |vector| of the exact sum, extreme values and many columns included") {
+TEST("int8 products are the exact sum rounded to float32, extreme values and many columns included") {
   std::mt19937_64 random(2);
   for (const std::string& level : simd_levels()) {
     const Int8Kernel& kernel = int8_kernel(level);
@@ -87,16 +89,9 @@ TEST("int8 products are within 2^-22 |row| |vector| of the exact sum, extreme va
         for (size_t c = 0; c < wanted; ++c) {
           for (size_t i = 0; i < count; ++i) {
             int64_t exact = 0;
-            double row_square = 0, vector_square = 0;
-            for (size_t j = 0; j < stride; ++j) {
-              const int64_t a = rows[i * stride + j], b = v[c * stride + j];
-              exact += a * b;
-              row_square += static_cast<double>(a * a);
-              vector_square += static_cast<double>(b * b);
-            }
-            const double bound = 0x1p-22 * std::sqrt(row_square * vector_square);
-            EXPECT(std::abs(static_cast<double>(out[c * (count + 3) + i]) - static_cast<double>(exact)) <= bound);
-            if (c == 0) EXPECT(std::abs(static_cast<double>(single[i]) - static_cast<double>(exact)) <= bound);
+            for (size_t j = 0; j < stride; ++j) exact += int64_t{rows[i * stride + j]} * v[c * stride + j];
+            EXPECT(out[c * (count + 3) + i] == static_cast<float>(exact));
+            if (c == 0) EXPECT(single[i] == static_cast<float>(exact));
           }
         }
         EXPECT(out[count] == -1);  // nothing beyond the rows
@@ -209,6 +204,34 @@ TEST("vector arithmetic agrees with plain loops, for all lengths") {
         want_rest += error * error;
       }
       EXPECT(near(rest16, want_rest) && near(rest8, want_rest) && near(kept, want_kept));
+    }
+  }
+}
+
+TEST("what pairwise kernels make of products: the plain formulas, the same bits at every level and length") {
+  std::mt19937_64 random(9);
+  std::normal_distribution<double> normal;
+  for (const std::string& level : simd_levels()) {
+    const PairsKernel& kernel = pairs_kernel(level);
+    for (size_t n = 0; n < 40; ++n) {
+      std::vector<double> products(n), squares(n), sums(n, 0.25), expected(n, 0.25);
+      for (size_t j = 0; j < n; ++j) {
+        products[j] = normal(random);
+        squares[j] = std::abs(normal(random));
+      }
+      std::vector<float> out(n + 1, -1);
+      kernel.distances(products.data(), 0.7, squares.data(), n, out.data());
+      kernel.rise(products.data(), 0.3, n, sums.data());
+      double least = std::numeric_limits<double>::infinity();
+      for (size_t j = 0; j < n; ++j) {
+        const double square = squares[j] - 2 * products[j];
+        least = std::min(least, square);
+        expected[j] += std::max(0.0, 0.5 + 0.5 * products[j] - 0.3);
+        EXPECT(out[j] == static_cast<float>(std::max(0.0, 0.7 + squares[j] - 2 * products[j])));
+      }
+      EXPECT(out[n] == -1);
+      EXPECT(sums == expected);
+      EXPECT(kernel.least(products.data(), squares.data(), n) == least);
     }
   }
 }

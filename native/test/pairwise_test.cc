@@ -136,8 +136,13 @@ TEST("gains are those of their definition, by both forms") {
         members.push_back(static_cast<int32_t>(i));
         if (random.below(3) == 0) chosen.push_back(static_cast<int32_t>(i));
       }
-      const Gains got =
-          gains(points, {chosen.data(), chosen.size()}, {members.data(), members.size()}, cosine, setup.control);
+      // S in two parts, as a caller makes it that adds rows
+      const size_t half = chosen.size() / 2;
+      const RowSum first = sum_rows(points, {chosen.data(), half}, setup.control);
+      const RowSum s = sum_rows(points, {chosen.data() + half, chosen.size() - half}, first, setup.control);
+      EXPECT(s.count == chosen.size());
+      const RowSum d = sum_rows(points, {members.data(), members.size()}, setup.control);
+      const Gains got = gains(points, s, d, cosine, setup.control);
       for (size_t x = 0; x < n; ++x) {
         Real want = 0;
         for (const int32_t p : members) {
@@ -258,8 +263,45 @@ TEST("the same bits for every number of threads") {
     EXPECT(first == second);
     EXPECT(coverage_gains(one.points, all_of(one.points), reached.data(), one.control).values ==
            coverage_gains(three.points, all_of(one.points), reached.data(), three.control).values);
-    EXPECT(gains(one.points, {}, all_of(one.points), true, one.control).values ==
-           gains(three.points, {}, all_of(one.points), true, three.control).values);
+    const auto gains_of = [](const Setup& setup) {
+      const Chosen half = {nullptr, setup.points.rows() / 2};
+      return gains(setup.points, sum_rows(setup.points, half, setup.control),
+                   sum_rows(setup.points, all_of(setup.points), setup.control), true, setup.control);
+    };
+    EXPECT(gains_of(one).values == gains_of(three).values);
+  }
+}
+
+TEST("rows of numbers that only float64 has, down to the smallest") {
+  const size_t n = 40, d = 20;
+  Random random{15};
+  std::vector<double> values(n * d);
+  for (size_t i = 0; i < n; ++i)
+    for (size_t j = 0; j < d; ++j) values[i * d + j] = std::ldexp(random.normal(), -static_cast<int>(1074 - 25 * i));
+  const std::vector<double> zero(d, 0.0);
+  for (const Way& way : kWays) {
+    const StandardArithmetic standard;
+    Control control;
+    const Points points({.x = {values.data(), true, n, d},
+                         .precision = way.precision,
+                         .threads = 1,
+                         .simd = {},
+                         .library = way.device ? coregain_cuda_table() : nullptr,
+                         .origin = zero.data()},
+                        control);
+    std::vector<float> out(n * n);
+    std::vector<double> errors(n);
+    distances(points, all_of(points), all_of(points), out.data(), errors.data(), control);
+    for (size_t p = 0; p < n; ++p)
+      for (size_t q = 0; q < n; ++q)
+        expect_within(out[p * n + q], true_square(points.x(), p, q), errors[p], name_of(way));
+    const Gains got = gains(points, sum_rows(points, {nullptr, n / 2}, control),
+                            sum_rows(points, all_of(points), control), false, control);
+    for (size_t x = 0; x < n; ++x) {
+      Real want = 0;
+      for (size_t p = 0; p < n; ++p) want += (p < n / 2 ? 1 : -1) * true_square(points.x(), p, x);
+      expect_within(got.values[x], want, got.errors[x], name_of(way));
+    }
   }
 }
 
@@ -310,6 +352,17 @@ TEST("a cancelled call says so and leaves the points usable") {
     distances(setup.points, all_of(setup.points), all_of(setup.points), out.data(), errors.data(), setup.control);
     expect_within(out[1], true_square(data.problem.x, 0, 1), errors[0], name_of(way));
   }
+}
+
+TEST("the rate of copies within the device, which leave no memory behind") {
+  const size_t before = cuda::emulated().memory;
+  cuda::emulated().memory = size_t{1} << 20;
+  double rate = 0;
+  CudaFailure failure;
+  EXPECT(coregain_cuda_table()->copy_rate(0, &rate, &failure) == CudaCode::kOk);
+  EXPECT(rate > 0 && std::isfinite(rate));
+  EXPECT(cuda::emulated().used == 0);
+  cuda::emulated().memory = before;
 }
 
 }  // namespace

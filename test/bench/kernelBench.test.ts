@@ -8,13 +8,15 @@ test('every kernel gets a rate in each precision of the processor; the others ar
   expect(report).toMatchObject({ format: 'coregain-kernel-bench', settings: tiny });
   for (const precision of ['fp32', 'int8'])
     expect(report.results.filter((r) => r.precision === precision).map(({ kernel }) => kernel)).toEqual(KERNELS);
-  for (const { seconds, gigaflops, gigabytes, bandwidthShare } of report.results) {
+  expect(report.copyRates).toEqual([{ device: 'cpu', bytesPerSecond: expect.any(Number) }]);
+  expect(report.copyRates[0]!.bytesPerSecond).toBeGreaterThan(1e8);
+  for (const { seconds, gigaflops, gigabytes, copyShare } of report.results) {
     expect(seconds.min).toBeGreaterThan(0);
     expect(seconds.median).toBeGreaterThanOrEqual(seconds.min);
     expect(seconds.max).toBeGreaterThanOrEqual(seconds.median);
     expect(gigaflops).toBeGreaterThan(0);
     expect(gigabytes).toBeGreaterThan(0);
-    expect(bandwidthShare).toBeGreaterThan(0);
+    expect(copyShare).toBeCloseTo((gigabytes * 1e9) / report.copyRates[0]!.bytesPerSecond, 9);
   }
   expect(report.notes).toEqual([expect.stringContaining('tf32 on cpu'), expect.stringContaining('bf16 on cpu')]);
 }, 60_000);

@@ -121,6 +121,33 @@ for (const [precision, device] of ways) {
     }));
 }
 
+test('gains take kept sums, made row by row, and give what lists give', () =>
+  using({ device: 'cpu' }, async (kernels) => {
+    const members = all.filter((i) => i % 2 === 0);
+    const kept = await kernels.sum({ rows: members });
+    let chosen = await kernels.sum({ rows: [] });
+    for (const row of [4, 10, 2]) chosen = await kernels.sum({ rows: [row], onto: chosen });
+    expect([kept.count, chosen.count]).toEqual([75, 3]);
+    const lists = await kernels.gains({ chosen: [4, 10, 2], members });
+    const sums = await kernels.gains({ chosen, members: kept });
+    expectWithin(sums.gains, Array.from(lists.gains), lists.bound);
+    const whole = await kernels.gains({ chosen });
+    expect(whole).toEqual(await kernels.gains({ chosen, members: await kernels.sum() }));
+    expect(whole).toEqual(await kernels.gains({ chosen }));
+
+    await expect(kernels.sum({ rows: [10], onto: chosen })).rejects.toThrow(
+      '`rows` must be a list that names each row once',
+    );
+    await expect(kernels.sum({ rows: [1, 1] })).rejects.toThrow('`rows` must be a list that names each row once');
+    const odd = await kernels.sum({ rows: [3] });
+    await expect(kernels.gains({ chosen: odd, members: kept })).rejects.toThrow('`chosen` must be a list of members');
+    await using({ device: 'cpu' }, async (others) => {
+      await expect(others.gains({ chosen })).rejects.toThrow(
+        '`chosen` must be a list of rows, or a sum made by these kernels',
+      );
+    });
+  }));
+
 test('the same bits for every number of threads', async () => {
   for (const precision of ['fp32', 'int8'] as const) {
     const results = await Promise.all(
