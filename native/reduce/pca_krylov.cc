@@ -161,7 +161,7 @@ class KrylovFit : public PcaFit {
 
   void begin_pass(const Matrix& rows, const double* shift, const linear::Workers& workers) {
     if (found_.passes == 0) {
-      sum_rows(rows, shift);
+      sum_rows(linear::Part(rows, shift), workers);
       next_ = orthonormal(workers);
     }
     block_ = next_;
@@ -180,22 +180,20 @@ class KrylovFit : public PcaFit {
 
   // What V_1 is made of: the first rows, each in one of the sums, drawn at random. They lean towards the leading
   // components as half a product with C would. Directions that these rows lack come in by random signs.
-  void sum_rows(const Matrix& rows, const double* shift) {
+  // Rows are rounded as products round them, so that it makes no difference whether they lost their mean already.
+  void sum_rows(const linear::Part& rows, const linear::Workers& workers) {
     constexpr size_t kColumns = 128;  // all sums of so many stay in a cache
     const size_t d = task.cols, count = width(0);
     const DoublesKernel& kernel = doubles_kernel(task.simd);
-    std::vector<size_t> sum_of(rows.rows);
+    std::vector<size_t> sum_of(rows.x.rows);
     objectives::Words words(task.seed, 0);
     for (size_t& sum : sum_of) sum = words.below(count);
     std::fill_n(w_.data(), count * d, 0.0);
     pool_.for_blocks(d, kColumns, [&](unsigned, size_t begin, size_t end) {
-      const double* const less = shift == nullptr ? nullptr : shift + begin;
-      for (size_t i = 0; i < rows.rows; ++i) {
-        double* const sum = &w_[sum_of[i] * d + begin];
-        if (rows.is_double)
-          kernel.add_doubles(rows.f64(i) + begin, less, end - begin, sum, nullptr, nullptr);
-        else
-          kernel.add_floats(rows.f32(i) + begin, less, end - begin, sum, nullptr, nullptr);
+      float x[kColumns];
+      for (size_t i = 0; i < rows.x.rows; ++i) {
+        rows.read(workers.kernel, i, begin, end - begin, x);
+        kernel.add_floats(x, nullptr, end - begin, &w_[sum_of[i] * d + begin], nullptr, nullptr);
       }
     });
     const std::vector<double> lengths = lengths_of(count);

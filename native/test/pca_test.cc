@@ -13,36 +13,10 @@
 #include "core/error.h"
 #include "linear/eigen.h"
 #include "linear/products.h"
+#include "spectrum.h"
 
 namespace coregain {
 namespace {
-
-std::vector<float> normal(size_t count, unsigned seed, float mean = 0) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> distribution(mean);
-  std::vector<float> out(count);
-  for (float& x : out) x = distribution(random);
-  return out;
-}
-
-// n rows of d features whose variances fall as i^-2, turned by random reflections, about a common mean.
-std::vector<float> spectrum(size_t n, size_t d, unsigned seed) {
-  std::vector<float> x = normal(n * d, seed);
-  for (size_t i = 0; i < n * d; ++i) x[i] /= static_cast<float>(i % d + 1);
-  for (unsigned turn = 0; turn < 3; ++turn) {
-    const std::vector<float> u = normal(d, seed + 100 + turn);
-    double squares = 0;
-    for (const float value : u) squares += static_cast<double>(value) * value;
-    for (size_t i = 0; i < n; ++i) {
-      double along = 0;
-      for (size_t j = 0; j < d; ++j) along += static_cast<double>(u[j]) * x[i * d + j];
-      for (size_t j = 0; j < d; ++j) x[i * d + j] -= static_cast<float>(2 * along / squares * u[j]);
-    }
-  }
-  const std::vector<float> mean = normal(d, seed + 7, 3);
-  for (size_t i = 0; i < n * d; ++i) x[i] += mean[i % d];
-  return x;
-}
 
 TEST("both products are float64 sums of float32 sums, the same bits at every level and for any number of threads") {
   for (const auto& [n, d, m] : {std::array<size_t, 3>{1, 1, 1}, {7, 5, 3}, {50, 400, 49}, {131, 193, 100}}) {
@@ -255,6 +229,60 @@ TEST("every method finds the variance that there is, with scores that are the ro
   }
 }
 
+TEST("rows in one array, left or written over, are the rows that come in blocks") {
+  const size_t n = 200, d = 120, k = 12;
+  const std::vector<float> x = spectrum(n, d, 21);
+  const std::vector<double> wide(x.begin(), x.end());
+  for (const char* method : {"gram", "krylov"}) {
+    for (const bool is_double : {false, true}) {
+      const auto run = [&](bool whole, bool overwrite) {
+        std::vector<float> floats = x;
+        std::vector<double> doubles = wide;
+        reduce::PcaTask task;
+        task.method = method;
+        task.dims = k;
+        task.block_columns = 8;
+        task.resident_rows = n;
+        task.whole = whole;
+        task.overwrite = overwrite;
+        const void* const data = is_double ? static_cast<const void*>(doubles.data()) : floats.data();
+        Fitted out = fit({data, is_double, n, d}, task, 64);
+        EXPECT(overwrite != (floats == x && doubles == wide));
+        return out;
+      };
+      const Fitted streamed = run(false, false);
+      for (const bool overwrite : {false, true}) {
+        const Fitted got = run(true, overwrite);
+        EXPECT(got.found.passes == streamed.found.passes);
+        EXPECT(got.found.mean == streamed.found.mean);
+        // a product is the same whichever row comes first; the components of Gram are of rows less another mean
+        EXPECT(got.found.variance == streamed.found.variance);
+        EXPECT(got.scores == streamed.scores);
+        for (size_t i = 0; i < k * d; ++i) EXPECT(std::fabs(got.found.vectors[i] - streamed.found.vectors[i]) < 1e-4F);
+      }
+    }
+  }
+}
+
+TEST("krylov finds directions that the first rows, of which it starts, do not have") {
+  const size_t n = 320, d = 200, first = 64, own = 80, k = 12;
+  const std::vector<float> base = normal(n * d, 31);
+  std::vector<float> x(n * d, 0);
+  for (size_t i = 0; i < n; ++i) {
+    const size_t from = i < first ? 0 : own, to = i < first ? own : d;
+    for (size_t j = from; j < to; ++j) x[i * d + j] = base[i * d + j] / static_cast<float>(j - from + 1);
+  }
+  const Truth truth(x, n, d);
+  const double best = std::accumulate(truth.values.begin(), truth.values.begin() + static_cast<ptrdiff_t>(k), 0.0);
+  reduce::PcaTask task;
+  task.method = "krylov";
+  task.dims = k;
+  task.block_columns = 4;
+  const Fitted got = fit({x.data(), false, n, d}, task, first);
+  EXPECT(got.found.variance.size() == k);
+  EXPECT(truth.captured(got.found.vectors, k) > best * (1 - 3e-3));
+}
+
 TEST("rows in few directions: no component is made of rounding") {
   const size_t n = 60, d = 80;
   const std::vector<float> base = normal(3 * d, 4), weights = normal(n * 3, 5);
@@ -291,6 +319,7 @@ TEST("equal rows and rows that are not finite are refused with the row") {
     }
     EXPECT(code == "ERR_PCA_NO_VARIANCE");
     x[13 * 30 + 7] = NAN;
+    task.whole = task.overwrite = std::string(method) != "covariance";
     int64_t row = -1;
     try {
       fit({x.data(), false, 20, 30}, task, 20);
