@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { readEmbeddings } from 'coregain';
-import { PCA_MEMORY, planPca } from '#lib/reduce/pcaPlan.js';
+import { planPca } from '#lib/reduce/pcaPlan.js';
 
 const date = new Date().toISOString();
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -68,7 +68,7 @@ for (const text of values.cases.split(',')) {
   const scores = join(folder, 'scores.npy');
   const { bytes } = python('make', path, rows, cols, power);
   const quarter = Math.floor(bytes / 4);
-  const plan = planPca({ rows, cols, dims, valueBytes: 4, loaded: false, components: false, memory: PCA_MEMORY }, path);
+  const plan = planPca({ rows, cols, dims, valueBytes: 4, loaded: false, components: false, scores: true }, path);
   const contestants = {
     'scikit-learn': () => python('sklearn', path, dims, scores),
     coregain: () => coregain(path, dims, scores, threads, 0, 0),
@@ -113,6 +113,7 @@ for (const text of values.cases.split(',')) {
           seconds: spread(list, 'seconds'),
           cpuSeconds: spread(list, 'cpuSeconds'),
           peakBytes: spread(list, 'peakBytes'),
+          ...(list[0].addedBytes && { addedBytes: spread(list, 'addedBytes') }),
           capturedOfBest: spread(list, 'captured').median / best,
           ...(list[0].method && { method: list[0].method, passes: list[0].passes }),
           runs: list,

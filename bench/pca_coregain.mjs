@@ -12,6 +12,9 @@ import { native } from '#lib/native.js';
 
 const [path, dims, out, threads, memory, model] = process.argv.slice(2);
 native();
+// `maxRSS` would count the parent's memory before exec.
+const peak = () => 1024 * Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+const loaded = peak();
 const before = process.cpuUsage();
 const start = performance.now();
 const options = { dims: Number(dims), threads: Number(threads), model: model === '1' };
@@ -21,8 +24,18 @@ const { matrix, summary } = await pca.fitTransform(path, {
 });
 const seconds = (performance.now() - start) / 1000;
 const { user, system } = process.cpuUsage(before);
-// `maxRSS` would count the parent's memory before exec.
-const peakBytes = 1024 * Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+const peakBytes = peak();
 await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
 const { method, passes, totalVariance } = summary;
-console.log(JSON.stringify({ seconds, cpuSeconds: (user + system) / 1e6, peakBytes, method, passes, totalVariance }));
+console.log(
+  JSON.stringify({
+    seconds,
+    cpuSeconds: (user + system) / 1e6,
+    peakBytes,
+    // to what `memory` bounds
+    addedBytes: peakBytes - loaded,
+    method,
+    passes,
+    totalVariance,
+  }),
+);

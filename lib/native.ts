@@ -377,7 +377,7 @@ export interface NativeAddon {
     passes: number;
     hasScores: boolean;
   };
-  /** Fills what is given: components float32 [k, cols], scores float32 or float64 [rows, k], on SharedArrayBuffers. */
+  /** Fills what is given: components float32 [k, cols], scores float32 or float64 [rows, k], on SharedArrayBuffers. The fit is gone then. */
   pcaTake(
     handle: PcaHandle,
     job: {

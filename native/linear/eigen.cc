@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kBlock = 32;  // reflections between two updates of the whole matrix
 constexpr size_t kSlab = DoublesKernel::kSlab;
-constexpr size_t kRotations = 1 << 20;  // that are gathered before the vectors are turned
+constexpr size_t kRotations = 1 << 18;  // that are gathered before the vectors are turned
 constexpr int kMostSweeps = 60;         // for one eigenvalue; two are usual
 constexpr size_t kRowsTogether = 16;
 
@@ -131,9 +131,10 @@ void ql(Tridiagonal& t, size_t n, double* z, size_t stride, ThreadPool& pool, co
   std::vector<double>&d = t.diagonal, &e = t.beside;
   std::vector<Sweep> sweeps;
   std::vector<double> cs;
+  if (z != nullptr) cs.reserve(2 * (kRotations + n));
   const auto flush = [&] {
     control.check();
-    if (z != nullptr) turn(z, n, stride, sweeps, cs, pool, kernel);
+    turn(z, n, stride, sweeps, cs, pool, kernel);
     sweeps.clear();
     cs.clear();
   };
@@ -170,10 +171,11 @@ void ql(Tridiagonal& t, size_t n, double* z, size_t stride, ThreadPool& pool, co
         p = s * r;
         d[i + 1] = g + p;
         g = c * r - b;
+        if (z == nullptr) continue;
         cs.push_back(c);
         cs.push_back(s);
       }
-      sweeps.push_back({sweep.last, sweep.first, cs.size() / 2 - sweep.first});
+      if (z != nullptr) sweeps.push_back({sweep.last, sweep.first, cs.size() / 2 - sweep.first});
       if (whole) {
         d[l] -= p;
         e[l] = g;

@@ -145,13 +145,16 @@ Napi::Value take(const Napi::CallbackInfo& info, Jobs& jobs) {
   return jobs.start(info.Env(), {
                                     .run =
                                         [work, &fit, vectors, scores, whiten] {
-                                          const Buffer<float>& from = fit.components().vectors;
-                                          if (vectors.data != nullptr)
+                                          if (vectors.data != nullptr) {
+                                            const Buffer<float> from = fit.take_vectors();
                                             std::copy_n(from.data(), from.size(),
                                                         static_cast<float*>(const_cast<void*>(vectors.data)));
+                                          }
                                           if (scores.data != nullptr)
                                             fit.scores(const_cast<void*>(scores.data), scores.is_double, whiten,
                                                        work->control);
+                                          // not when JavaScript collects its garbage
+                                          work->handle->fit.reset();
                                         },
                                     .resolve = [](Napi::Env env) { return env.Undefined(); },
                                     .cancel = [work] { work->control.cancel(); },

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/buffer.h"
@@ -66,6 +67,8 @@ class PcaFit {
   virtual void end_pass(const Control& control) = 0;
   // After the last pass.
   const Components& components() const { return found_; }
+  // The vectors of it, which leave the fit.
+  Buffer<float> take_vectors() { return std::move(found_.vectors); }
   // Whether `scores` has them without the data.
   virtual bool has_scores() const = 0;
   // Coordinates of all rows, [N, k], each component divided by its standard deviation where `whiten`.
