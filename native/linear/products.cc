@@ -205,9 +205,13 @@ void combine(const Coefficients& left, const Part& part, bool lower, const Worke
     float row[kMostPanels * kPanel] = {};
     const auto read = [&](size_t from, float* to, size_t calls) {
       return Ahead(part, from, std::min(n, from + kDepth), begin, end - begin, calls, [&, from, to](size_t j) {
-        part.read(workers.kernel, j, begin, end - begin, row);
+        const float* values = (end - begin) % kPanel == 0 ? part.plain(j, begin) : nullptr;
+        if (values == nullptr) {
+          part.read(workers.kernel, j, begin, end - begin, row);
+          values = row;
+        }
         for (size_t p = 0; p < panels; ++p)
-          std::memcpy(to + (p * kDepth + j - from) * kPanel, row + p * kPanel, sizeof(float) * kPanel);
+          std::memcpy(to + (p * kDepth + j - from) * kPanel, values + p * kPanel, sizeof(float) * kPanel);
       });
     };
     read(0, now, 1).rest();

@@ -38,6 +38,10 @@ struct Part {
   const char* at(size_t row, size_t from) const {
     return static_cast<const char*>(x.data) + (row * x.cols + first + from) * size();
   }
+  // The same where nothing has to be done to them; or null.
+  const float* plain(size_t row, size_t from) const {
+    return x.is_double || shift != nullptr ? nullptr : x.f32(row) + first + from;
+  }
   // Bytes of an element.
   size_t size() const { return x.is_double ? sizeof(double) : sizeof(float); }
 };
