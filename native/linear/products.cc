@@ -1,6 +1,7 @@
 #include "linear/products.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <vector>
 
@@ -191,46 +192,54 @@ void combine(const Coefficients& left, const Part& part, bool lower, const Worke
   const size_t n = part.x.rows, d = part.cols, height = left.blocks() * kRows;
   const size_t together = std::clamp(kSums / height / kPanel, size_t{1}, kMostPanels);
   const size_t stride = together * kPanel;
-  std::vector<std::vector<float>> columns(workers.pool.size());
-  std::vector<std::vector<double>> sums(workers.pool.size());
-  workers.pool.for_blocks(d, stride, [&](unsigned thread, size_t begin, size_t end) {
-    workers.control.check();
-    std::vector<float>& b = columns[thread];
-    std::vector<double>& c = sums[thread];
-    const size_t panels = (end - begin + kPanel - 1) / kPanel;
-    const size_t from_row = lower ? begin / kRows * kRows : 0;
-    b.assign(2 * together * kDepth * kPanel, 0);
-    c.assign(height * stride, 0);
-    float *now = b.data(), *next = now + together * kDepth * kPanel;
+  std::atomic<size_t> columns{0};  // that nobody has taken
+  workers.pool.run([&](unsigned) {
+    std::vector<float> b(2 * kDepth * stride);
+    std::vector<double> c(height * stride);
+    float *now = b.data(), *next = now + kDepth * stride;
     float row[kMostPanels * kPanel] = {};
-    const auto read = [&](size_t from, float* to, size_t calls) {
-      return Ahead(part, from, std::min(n, from + kDepth), begin, end - begin, calls, [&, from, to](size_t j) {
-        const float* values = (end - begin) % kPanel == 0 ? part.plain(j, begin) : nullptr;
+    // Rows from `from` on, of the columns that start at `begin`.
+    const auto read = [&](size_t begin, size_t from, float* to, size_t calls) {
+      const size_t count = std::min(stride, d - std::min(d, begin)), end = std::min(n, from + kDepth);
+      return Ahead(part, count == 0 ? end : from, end, begin, count, calls, [&, begin, from, count, to](size_t j) {
+        const float* values = count % kPanel == 0 ? part.plain(j, begin) : nullptr;
         if (values == nullptr) {
-          part.read(workers.kernel, j, begin, end - begin, row);
+          part.read(workers.kernel, j, begin, count, row);
           values = row;
         }
-        for (size_t p = 0; p < panels; ++p)
+        for (size_t p = 0; p * kPanel < count; ++p)
           std::memcpy(to + (p * kDepth + j - from) * kPanel, values + p * kPanel, sizeof(float) * kPanel);
       });
     };
-    read(0, now, 1).rest();
-    for (size_t from = 0; from < n; from += kDepth) {
-      const size_t depth = std::min(kDepth, n - from);
-      auto ahead = read(from + depth, next, panels * ((height - from_row) / kRows));
-      for (size_t p = 0; p < panels; ++p) {
-        for (size_t i = from_row; i < height; i += kRows) {
-          Wanted wanted = ahead.some();
-          for (size_t q = i + kRows; q < std::min(height, i + 2 * kRows); ++q)
-            wanted.add(left.row(q) + from, depth * sizeof(float));
-          workers.kernel.add(left.row(i) + from, left.stride(), now + p * kDepth * kPanel, depth,
-                             &c[i * stride + p * kPanel], stride, wanted.runs());
+    size_t begin = columns.fetch_add(stride);
+    read(begin, 0, now, 1).rest();
+    while (begin < d) {
+      workers.control.check();
+      // taken early, so that its first rows come during the last product of this one
+      const size_t after = columns.fetch_add(stride);
+      const size_t cols = std::min(stride, d - begin), panels = (cols + kPanel - 1) / kPanel;
+      const size_t from_row = lower ? begin / kRows * kRows : 0;
+      const size_t calls = panels * ((height - from_row) / kRows);
+      std::fill(c.begin(), c.end(), 0.0);
+      for (size_t from = 0; from < n; from += kDepth) {
+        const size_t depth = std::min(kDepth, n - from);
+        const bool last = from + depth == n;
+        auto ahead = read(last ? after : begin, last ? 0 : from + depth, next, calls);
+        for (size_t p = 0; p < panels; ++p) {
+          for (size_t i = from_row; i < height; i += kRows) {
+            Wanted wanted = ahead.some();
+            for (size_t q = i + kRows; q < std::min(height, i + 2 * kRows); ++q)
+              wanted.add(left.row(q) + from, depth * sizeof(float));
+            workers.kernel.add(left.row(i) + from, left.stride(), now + p * kDepth * kPanel, depth,
+                               &c[i * stride + p * kPanel], stride, wanted.runs());
+          }
         }
+        ahead.rest();
+        std::swap(now, next);
       }
-      ahead.rest();
-      std::swap(now, next);
+      take(from_row, left.count() - from_row, begin, cols, &c[from_row * stride], stride);
+      begin = after;
     }
-    take(from_row, left.count() - from_row, begin, end - begin, &c[from_row * stride], stride);
   });
 }
 
