@@ -189,7 +189,18 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
     const data = rows.data ?? (plan.whole ? sharedFloats(rows.dtype, rows.rows * rows.cols, rows.source) : undefined);
     // Where the data is still needed for the scores, or is the caller's, it stays as it is.
     const overwrite = !rows.data && plan.whole && plan.method !== 'covariance' && (plan.scores || !wanted.scores);
-    const passes = { ...job, dims, seed, threads, whiten, aboutZero, components, overwrite, scores: wanted.scores };
+    const most = Math.min(dims, rows.rows, rows.cols);
+    const passes = {
+      ...job,
+      dims: most,
+      seed,
+      threads,
+      whiten,
+      aboutZero,
+      components,
+      overwrite,
+      scores: wanted.scores,
+    };
     const present = data ? { ...rows, file: undefined, data } : rows;
     const { result, device } = await onDevice(where, async (index) => {
       const room = roomOf(present, plan.blockRows);

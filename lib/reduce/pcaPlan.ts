@@ -66,7 +66,9 @@ const LARGEST_BLOCK = 256 << 20;
 const DEPTH = 192;
 /** Fewer rows in a block of `krylov` cost more in reading and writing its sums than in products. */
 const FAST_ROWS = 384;
-/** Of no shape: rotations of eigenvectors, sums of two threads, chunks of a file, garbage of JavaScript. */
+/** Bytes for each row of a matrix that becomes tridiagonal. */
+const TRIDIAGONAL = 1200;
+/** Of no shape: sums of two threads, chunks of a file, garbage of JavaScript. */
 const OTHER = 12 << 20;
 /** The thread of ml-pca and its garbage: measured. */
 const SMALL_OTHER = 40 << 20;
@@ -108,16 +110,16 @@ function small(shape: Limited): PcaPlan | undefined {
   };
 }
 
-// What a method holds is the most of its stages: while rows go by; eigenvectors; what comes of them, which is copied from
-// the engine to JavaScript; and scores that are made in one more pass, from components that are laid out anew. The two
-// blocks in which rows are read stay from the first pass to the last.
+// What a method holds is the most of its stages: while rows go by; eigenvectors, which take twice the matrix besides
+// themselves; what comes of them; and scores that are made in one more pass, from components that are laid out anew. The
+// two blocks in which rows are read stay from the first pass to the last.
 
 function covariance(shape: Limited) {
   const { rows, cols, dims } = shape;
   if (cols > MOST_COVARIANCE) return undefined;
   const square = 8 * cols * cols;
   const vectors = 8 * dims * cols;
-  const stages = [square + 4 * ROWS * cols, 2 * square + vectors, 1.5 * vectors, again(shape)];
+  const stages = [square + 4 * ROWS * cols, 3 * square + vectors, 1.5 * vectors, again(shape)];
   return { plan: finish(shape, 'covariance', stages), work: rows * cols * cols + EIGEN * cols ** 3 };
 }
 
@@ -127,7 +129,7 @@ function gram(shape: Limited) {
   const square = 8 * rows * rows;
   const vectors = 8 * dims * rows;
   const found = components ? 4 * dims * cols : 0;
-  const later = [2 * square + vectors, 1.5 * vectors + found, vectors + found + Math.max(found, scoresOf(shape))];
+  const later = [3 * square + vectors, 1.5 * vectors + found, vectors + found + scoresOf(shape)];
   const work = rows * rows * cols + EIGEN * rows ** 3 + (components ? 2 * rows * cols * dims : 0);
   const whole = finish(shape, 'gram', [square + 4 * (rows / 4 + PANEL) * GRAM_COLUMNS, ...later]);
   if (whole.whole) return { plan: whole, work };
@@ -153,10 +155,9 @@ function krylov(shape: Limited) {
     const found = 4 * dims * cols;
     const stages = [
       v + w + y + square + 4 * blockColumns * Math.max(ROWS, 3 * space),
-      v + w + y + 2 * square,
-      v + y + 2 * square + vectors,
+      v + w + y + 2 * square + TRIDIAGONAL * space,
+      v + y + 3 * square + vectors,
       v + y + 1.5 * vectors + found,
-      y + vectors + 2 * found,
       scores ? y + vectors + found + scoresOf(shape) + 4 * ROWS * space : again(shape),
     ];
     return { ...finish(shape, 'krylov', stages), blockColumns, scores };
