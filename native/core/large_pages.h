@@ -31,10 +31,11 @@ inline void use_large_pages(void* start, size_t bytes) {
 // malloc keeps blocks of up to 32 MB for itself.
 inline void give_back(void* start, size_t bytes) {
 #if defined(__linux__)
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto address = reinterpret_cast<uintptr_t>(start);
-  const uintptr_t begin = (address + page - 1) / page * page, end = (address + bytes) / page * page;
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t skipped = (page - reinterpret_cast<uintptr_t>(start) % page) % page;
+  if (skipped >= bytes) return;
+  const size_t whole = (bytes - skipped) / page * page;
+  if (whole != 0) madvise(static_cast<char*>(start) + skipped, whole, MADV_DONTNEED);
 #else
   (void)start, (void)bytes;
 #endif

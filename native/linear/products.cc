@@ -140,7 +140,7 @@ void project(const Part& part, const Panels& vectors, size_t diagonal, const Wor
   // Of few rows each thread takes some of the vectors.
   const size_t high = (n + kMostRows - 1) / kMostRows;
   const size_t each = (vectors.panels() * high + workers.pool.size() - 1) / workers.pool.size();
-  const size_t wide = std::clamp(each, size_t{1}, std::min(vectors.panels(), kWidePanels)), stride = wide * kPanel;
+  const size_t wide = std::max<size_t>(1, std::min(each, kWidePanels)), stride = wide * kPanel;
   const size_t together = std::clamp(kSums / stride / kRows * kRows, kRows, kMostRows);
   constexpr size_t kStride = kDepth + kApart;
   std::vector<std::vector<float>> rows(workers.pool.size());

@@ -143,20 +143,19 @@ Napi::Value take(const Napi::CallbackInfo& info, Jobs& jobs) {
   const size_t k = fit.components().variance.size();
   const Matrix scores = shared_matrix(job, "scores", fit.task.rows, k);
   const bool whiten = job.Get("whiten").ToBoolean();
-  return jobs.start(
-      info.Env(),
-      {
-          .run =
-              [work, &fit, scores, whiten] {
-                if (scores.data != nullptr)
-                  fit.scores(const_cast<void*>(scores.data), scores.is_double, whiten, work->control);
-                // not when JavaScript collects its garbage
-                work->handle->fit.reset();
-              },
-          .resolve = [](Napi::Env env) { return env.Undefined(); },
-          .cancel = [work] { work->control.cancel(); },
-          .keep = {job.Get("scores"), job.Get("control")},
-      });
+  return jobs.start(info.Env(), {
+                                    .run =
+                                        [work, &fit, scores, whiten] {
+                                          if (scores.data != nullptr)
+                                            fit.scores(const_cast<void*>(scores.data), scores.is_double, whiten,
+                                                       work->control);
+                                          // not when JavaScript collects its garbage
+                                          work->handle->fit.reset();
+                                        },
+                                    .resolve = [](Napi::Env env) { return env.Undefined(); },
+                                    .cancel = [work] { work->control.cancel(); },
+                                    .keep = {job.Get("scores"), job.Get("control")},
+                                });
 }
 
 Napi::Value transform(const Napi::CallbackInfo& info, Jobs& jobs) {
