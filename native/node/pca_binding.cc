@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/cuda_library.h"
+#include "core/freed.h"
 #include "node/addon.h"
 #include "node/arguments.h"
 #include "reduce/pca.h"
@@ -101,6 +102,8 @@ Napi::Value feed(const Napi::CallbackInfo& info, Jobs& jobs) {
                                           }
                                           fit->feed(work->block, work->first, work->control,
                                                     [&](size_t rows) { work->control.done(rows); });
+                                          // the next job may come to another thread
+                                          give_back_freed();
                                         },
                                     .resolve = [](Napi::Env env) { return env.Undefined(); },
                                     .cancel = [work] { work->control.cancel(); },
@@ -151,6 +154,7 @@ Napi::Value take(const Napi::CallbackInfo& info, Jobs& jobs) {
                                                        work->control);
                                           // not when JavaScript collects its garbage
                                           work->handle->fit.reset();
+                                          give_back_freed();
                                         },
                                     .resolve = [](Napi::Env env) { return env.Undefined(); },
                                     .cancel = [work] { work->control.cancel(); },

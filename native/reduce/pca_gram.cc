@@ -3,6 +3,7 @@
 #include <cmath>
 #include <memory>
 
+#include "core/freed.h"
 #include "linear/device.h"
 #include "linear/eigen.h"
 #include "linear/products.h"
@@ -60,6 +61,7 @@ class GramFit : public PcaFit {
     }
     kept_.clear();
     kept_on_device_.reset();
+    give_back_freed();
     begin_ += resident_;
     if (begin_ < task.rows) return;
     solve(control);
@@ -182,6 +184,7 @@ class GramFit : public PcaFit {
     linear::Eigen e = linear::eigen(gram_, n, std::min(task.dims, task.about_zero ? n : n - 1), pool_, control,
                                     doubles_kernel(task.simd));
     gram_ = {};
+    give_back_freed();
     const size_t k = describe(e.values, moments_.scatter(), n, task.dims, found_);
     found_.mean = moments_.mean();
     vectors_ = std::move(e.vectors);
