@@ -39,11 +39,12 @@ struct Merge {
 class Divide {
  public:
   Divide(Tridiagonal t, const Solvers& with)
-      : n_(t.diagonal.size()), d_(std::move(t.diagonal)), e_(std::move(t.beside)), with_(with), z_(n_ * n_) {
-    double most = 0;
-    for (size_t i = 0; i < n_; ++i) most = std::max({most, std::fabs(d_[i]), std::fabs(e_[i])});
-    negligible_ = 8 * 0x1p-53 * most;
-  }
+      : n_(t.diagonal.size()),
+        negligible_(t.negligible()),
+        d_(std::move(t.diagonal)),
+        e_(std::move(t.beside)),
+        with_(with),
+        z_(n_ * n_) {}
 
   Eigen run(size_t count) {
     with_.pool.for_blocks(n_, kTile, [&](unsigned, size_t begin, size_t end) {
@@ -115,7 +116,7 @@ class Divide {
     double beside[kLeaf] = {};
     std::copy_n(e_.data() + r.begin, r.count - 1, beside);
     for (size_t i = r.begin; i < r.begin + r.count; ++i) row(i)[i] = 1;
-    ql(d_.data() + r.begin, beside, r.count, row(r.begin) + r.begin, n_);
+    ql(d_.data() + r.begin, beside, r.count, negligible_, row(r.begin) + r.begin, n_, with_.control);
   }
 
   Merge merge(const Range& r, ThreadPool& pool) {
@@ -133,6 +134,7 @@ class Divide {
 
   // Poles that barely couple, or that are barely apart after a rotation of two vectors, are eigenvalues already.
   Merge deflated(const Range& r) {
+    const double barely = 8 * negligible_;  // as LAPACK's dlaed2
     enum Kind : char { kUpper, kBoth, kLower };
     const double beside = e_[r.middle() - 1], rho = 2 * std::fabs(beside);
     std::vector<double> z(r.count);
@@ -148,11 +150,11 @@ class Divide {
     double* const d = d_.data() + r.begin;
     std::stable_sort(order.begin(), order.end(), [&](size_t i, size_t j) { return d[i] < d[j]; });
     for (const size_t i : order) {
-      if (rho * std::fabs(z[i]) <= negligible_) continue;
+      if (rho * std::fabs(z[i]) <= barely) continue;
       if (!kept.empty()) {
         const size_t j = kept.back();
         const double length = std::sqrt(z[i] * z[i] + z[j] * z[j]), c = z[i] / length, s = z[j] / length;
-        if (std::fabs((d[i] - d[j]) * c * s) <= negligible_) {
+        if (std::fabs((d[i] - d[j]) * c * s) <= barely) {
           double *const x = row(r.begin + i) + r.begin, *const y = row(r.begin + j) + r.begin;
           for (size_t t = 0; t < r.count; ++t) {
             const double both = c * x[t] + s * y[t];
@@ -243,10 +245,10 @@ class Divide {
   }
 
   size_t n_;
+  double negligible_;
   std::vector<double> d_, e_;
   const Solvers& with_;
-  double negligible_;  // LAPACK's, of dlaed2
-  Buffer<double> z_;   // [n, n], vectors in rows: blocks on the diagonal, which grow
+  Buffer<double> z_;  // [n, n], vectors in rows: blocks on the diagonal, which grow
 };
 
 }  // namespace

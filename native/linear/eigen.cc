@@ -40,7 +40,7 @@ Eigen eigen(Buffer<double>& a, size_t n, size_t count, ThreadPool& pool, const C
   Tridiagonal t = tridiagonal(a, n, with);
   Eigen out;
   if (count == 0) {
-    ql(t.diagonal.data(), t.beside.data(), n, nullptr, 0);
+    ql(t.diagonal.data(), t.beside.data(), n, t.negligible(), nullptr, 0, control);
     std::sort(t.diagonal.begin(), t.diagonal.end(), std::greater<>());
     out.values = std::move(t.diagonal);
   } else {

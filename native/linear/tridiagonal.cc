@@ -24,10 +24,7 @@ class Reduction {
     Tridiagonal t;
     t.diagonal.resize(n_);
     t.beside.assign(n_, 0);
-    for (size_t k = 0; k < n_; k += kBlock) {
-      with_.control.check();
-      panel(k, std::min(kBlock, n_ - k), t);
-    }
+    for (size_t k = 0; k < n_; k += kBlock) panel(k, std::min(kBlock, n_ - k), t);
     return t;
   }
 
@@ -43,6 +40,7 @@ class Reduction {
     std::fill_n(w_.data(), w_.size(), 0.0);
     share(start);
     for (size_t q = 0; q < width; ++q) {
+      with_.control.check();
       const size_t k = start + q, from = k + 1, rest = n_ - from;
       double* const x = row(k);
       // two reflections at a time; where they are odd, another is 0 yet
@@ -165,6 +163,13 @@ class Reduction {
 };
 
 }  // namespace
+
+double Tridiagonal::negligible() const {
+  double most = 0;
+  for (const double x : diagonal) most = std::max(most, std::fabs(x));
+  for (const double x : beside) most = std::max(most, std::fabs(x));
+  return 0x1p-53 * most;
+}
 
 Tridiagonal tridiagonal(Buffer<double>& a, size_t n, const Solvers& with) {
   return Reduction(a, n, with).run();
