@@ -53,7 +53,7 @@ void ql(double* d, double* e, size_t n, double negligible, double* vectors, size
         p = s * r;
         d[i + 1] = g + p;
         g = c * r - b;
-        if (vectors != nullptr) rotate(vectors + i * stride, vectors + (i + 1) * stride, n, c, s);
+        rotate(vectors + i * stride, vectors + (i + 1) * stride, n, c, s);
       }
       if (whole) {
         d[l] -= p;

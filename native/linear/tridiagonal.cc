@@ -53,16 +53,11 @@ class Reduction {
       if (rest == 0) break;
       double *const v = u(q), *const p = w(q);
       t.beside[k] = reflect(x + from, rest, v + from);
-      multiply(from, v, p);
+      multiply(from, q);
       // rows still lack the reflections of this panel
       for (size_t r = 0; r < q; r += 2) {
         const double* const of[4] = {u(r) + from, w(r) + from, u(r + 1) + from, w(r + 1) + from};
-        double s[4];
-        with_.rows.dots(of, v + from, rest, s);
-        // (r + 1 may be this reflection, of which there is nothing to subtract yet)
-        if (r + 1 == q) s[2] = s[3] = 0;
-        const double crossed[4] = {s[1], s[0], s[3], s[2]};
-        with_.rows.subtract(p + from, of, crossed, rest);
+        with_.rows.subtract(p + from, of, along_[r / 2], rest);
       }
       const double half = with_.rows.dot(p + from, v + from, rest) / 2;
       for (size_t j = from; j < n_; ++j) p[j] -= half * v[j];
@@ -102,9 +97,11 @@ class Reduction {
     }
   }
 
-  // p = a v of rows and columns from `from` on, v being 0 before. An element right of the diagonal serves its row and
-  // its column. Each thread has the same groups every time: they may stay in its cache.
-  void multiply(size_t from, const double* v, double* p) {
+  // With v = u_q: w_q = a v of rows and columns from `from` on, v being 0 before, where an element right of the
+  // diagonal serves its row and its column; and products of v with the vectors before q.
+  void multiply(size_t from, size_t q) {
+    const double* const v = u(q);
+    double* const p = w(q);
     const auto group = [&](size_t g) {
       double* const below = partial_.data() + g * n_;
       std::fill(below + bounds_[g], below + n_, 0.0);
@@ -117,14 +114,17 @@ class Reduction {
         for (size_t r = std::max(i, from); r < end; ++r) p[r] = sums[r - i];
       }
     };
-    const auto threads = n_ - from > kAlone ? std::min<size_t>(with_.pool.size(), kGroups) : 1;
-    const auto groups = [&](size_t thread) {
-      for (size_t g = thread; g < kGroups && thread < threads; g += threads) group(g);
+    const auto products = [&](size_t r) {
+      const double* const of[4] = {w(r) + from, u(r) + from, w(r + 1) + from, u(r + 1) + from};
+      with_.rows.dots(of, v + from, n_ - from, along_[r / 2]);
+      // this reflection itself, of which there is nothing to subtract yet
+      if (r + 1 == q) along_[r / 2][2] = along_[r / 2][3] = 0;
     };
-    if (threads == 1)
-      groups(0);
-    else
-      with_.pool.run(groups);
+    const auto tasks = [&](unsigned, size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) i < kGroups ? group(i) : products(2 * (i - kGroups));
+    };
+    const size_t count = kGroups + (q + 1) / 2;
+    with_.pool.for_blocks(count, n_ - from > kAlone ? 1 : count, tasks);
     for (size_t g = 0; g < kGroups; ++g) {
       const double* const below = partial_.data() + g * n_;
       for (size_t j = std::max(bounds_[g], from); j < n_; ++j) p[j] += below[j];
@@ -157,8 +157,9 @@ class Reduction {
   Buffer<double>& a_;
   size_t n_;
   const Solvers& with_;
-  Buffer<double> u_, w_;    // [kBlock, n], of a panel
-  Buffer<double> partial_;  // [kGroups, n]
+  Buffer<double> u_, w_;         // [kBlock, n], of a panel
+  Buffer<double> partial_;       // [kGroups, n]
+  double along_[kBlock / 2][4];  // products of the newest reflection with two pairs of vectors
   size_t bounds_[kGroups + 1] = {};
 };
 
