@@ -8,10 +8,10 @@
 namespace coregain::linear {
 namespace {
 
-constexpr size_t kBlock = 32;   // reflections between two updates of the whole matrix
-constexpr size_t kGroups = 12;  // of rows: what each adds to a product with the matrix is summed apart
+constexpr size_t kBlock = 24;   // reflections between two updates of the whole matrix
+constexpr size_t kGroups = 8;   // of rows: what each adds to a product with the matrix is summed apart
 constexpr size_t kAlone = 128;  // rows that are not worth waking other threads
-constexpr size_t kTile = 64;    // rows of the matrix that are updated together
+constexpr size_t kTile = 32;    // rows of the matrix that are updated together
 constexpr size_t kTogether = DoublesKernel::kRows;
 constexpr double kSmall = 0x1p-900;  // a sum of squares that may have lost terms
 
