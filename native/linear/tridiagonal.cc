@@ -115,10 +115,11 @@ class Reduction {
       }
     };
     const auto products = [&](size_t r) {
-      const double* const of[4] = {w(r) + from, u(r) + from, w(r + 1) + from, u(r + 1) + from};
+      // what is missing of the last two is 0
+      const size_t next = r + 1 < q ? r + 1 : r;
+      const double* const of[4] = {w(r) + from, u(r) + from, w(next) + from, u(next) + from};
       with_.rows.dots(of, v + from, n_ - from, along_[r / 2]);
-      // this reflection itself, of which there is nothing to subtract yet
-      if (r + 1 == q) along_[r / 2][2] = along_[r / 2][3] = 0;
+      if (next == r) along_[r / 2][2] = along_[r / 2][3] = 0;
     };
     const auto tasks = [&](unsigned, size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) i < kGroups ? group(i) : products(2 * (i - kGroups));
