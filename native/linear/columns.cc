@@ -12,9 +12,10 @@ constexpr size_t kDepth = Gemm64Kernel::kDepth;
 }  // namespace
 
 Columns::Columns(size_t depth, size_t count) : depth_(depth), count_(count), data_(panels() * depth * kPanel) {
-  // columns that fill up the last panel
-  for (size_t t = count; t < panels() * kPanel; ++t)
-    for (size_t j = 0; j < depth; ++j) data_[(t / kPanel * depth + j) * kPanel + t % kPanel] = 0;
+  const size_t used = count % kPanel;
+  if (used == 0) return;
+  double* const last = data_.data() + (panels() - 1) * depth * kPanel;
+  for (size_t j = 0; j < depth; ++j) std::fill(last + j * kPanel + used, last + (j + 1) * kPanel, 0.0);
 }
 
 void Columns::put_row(size_t j, size_t from, const double* row, size_t elements) {

@@ -38,16 +38,19 @@ struct Merge {
 
 class Divide {
  public:
-  Divide(Tridiagonal t, const Solvers& with)
-      : n_(t.diagonal.size()), d_(std::move(t.diagonal)), e_(std::move(t.beside)), with_(with), z_(n_ * n_) {
-    double most = 0;
-    for (size_t i = 0; i < n_; ++i) most = std::max({most, std::fabs(d_[i]), std::fabs(e_[i])});
-    negligible_ = 8 * 0x1p-53 * most;
-  }
+  Divide(Tridiagonal t, bool vectors, const Solvers& with)
+      : n_(t.diagonal.size()),
+        negligible_(t.negligible()),
+        d_(std::move(t.diagonal)),
+        e_(std::move(t.beside)),
+        with_(with),
+        whole_(vectors),
+        stride_(vectors ? n_ : 2),
+        z_(n_ * stride_) {}
 
   Eigen run(size_t count) {
     with_.pool.for_blocks(n_, kTile, [&](unsigned, size_t begin, size_t end) {
-      std::fill(row(begin), row(begin) + (end - begin) * n_, 0.0);
+      std::fill(row(begin), row(begin) + (end - begin) * stride_, 0.0);
     });
     const Range all = {0, n_};
     tear(all);
@@ -70,6 +73,7 @@ class Divide {
     for (size_t i = 0; i < n_; ++i) rank[order[i]] = i;
     Eigen out = {std::vector<double>(n_), Buffer<double>(count * n_)};
     for (size_t i = 0; i < n_; ++i) out.values[i] = d_[order[i]];
+    if (count == 0) return out;
     const auto where = [&](size_t i) { return rank[i] < count ? out.vectors.data() + rank[i] * n_ : nullptr; };
     std::vector<bool> made(n_, false);
     for (const size_t i : top.rows) made[i] = true;
@@ -82,7 +86,13 @@ class Divide {
   }
 
  private:
-  double* row(size_t i) { return z_.data() + i * n_; }
+  double* row(size_t i) { return z_.data() + i * stride_; }
+
+  // Elements that are kept of the vectors of a range, those of its upper half, and the columns of the ends.
+  size_t width(const Range& r) const { return whole_ ? r.count : 2; }
+  size_t split(const Range& r) const { return whole_ ? r.upper().count : 1; }
+  size_t first(const Range& r) const { return whole_ ? r.begin : 0; }
+  size_t last(const Range& r) const { return whole_ ? r.begin + r.count - 1 : 1; }
 
   // T less the matrix of rank 1 between two halves, |e| (1, sign) (1, sign)^T, and so on with the halves.
   void tear(const Range& r) {
@@ -106,16 +116,27 @@ class Divide {
     if (r.count <= kLeaf) return leaf(r);
     solve(r.upper(), pool, solved);
     solve(r.lower(), pool, solved);
-    const Merge m = merge(r, pool);
+    Merge m = merge(r, pool);
     multiply(
-        r, m, [&](size_t i) { return row(i) + r.begin; }, pool);
+        r, m, [&](size_t i) { return row(i) + first(r); }, pool);
   }
 
   void leaf(const Range& r) {
     double beside[kLeaf] = {};
-    std::copy_n(e_.data() + r.begin, r.count - 1, beside);
-    for (size_t i = r.begin; i < r.begin + r.count; ++i) row(i)[i] = 1;
-    ql(d_.data() + r.begin, beside, r.count, row(r.begin) + r.begin, n_);
+    std::copy_n(e_.data() + r.begin, r.count, beside);
+    double vectors[kLeaf * kLeaf] = {};
+    for (size_t i = 0; i < r.count; ++i) vectors[i * kLeaf + i] = 1;
+    ql(d_.data() + r.begin, beside, r.count, negligible_, vectors, kLeaf, with_.control);
+    for (size_t i = 0; i < r.count; ++i) {
+      const double* const vector = vectors + i * kLeaf;
+      double* const to = row(r.begin + i) + first(r);
+      if (whole_) {
+        std::copy_n(vector, r.count, to);
+      } else {
+        to[0] = vector[0];
+        to[1] = vector[r.count - 1];
+      }
+    }
   }
 
   Merge merge(const Range& r, ThreadPool& pool) {
@@ -127,12 +148,12 @@ class Divide {
       for (size_t i = begin; i < end; ++i) m.roots[i] = secular_root(m.problem, i, with_.rows);
     });
     for (size_t i = 0; i < k; ++i) d_[m.rows[i]] = m.problem.d[m.roots[i].origin] + m.roots[i].tau;
-    pool.for_blocks(k, kWeights, [&](unsigned, size_t begin, size_t end) { reweigh(m, begin, end); });
     return m;
   }
 
   // Poles that barely couple, or that are barely apart after a rotation of two vectors, are eigenvalues already.
   Merge deflated(const Range& r) {
+    const double barely = 8 * negligible_;  // as LAPACK's dlaed2
     enum Kind : char { kUpper, kBoth, kLower };
     const double beside = e_[r.middle() - 1], rho = 2 * std::fabs(beside);
     std::vector<double> z(r.count);
@@ -140,21 +161,23 @@ class Divide {
     std::vector<size_t> order(r.count), kept;
     for (size_t i = 0; i < r.count; ++i) {
       const bool upper = r.begin + i < r.middle();
-      const double end = row(r.begin + i)[upper ? r.middle() - 1 : r.middle()];
+      double& end = row(r.begin + i)[upper ? last(r.upper()) : first(r.lower())];
       z[i] = (upper || beside > 0 ? end : -end) * std::sqrt(0.5);
+      // an element of the other half from now on
+      if (!whole_) end = 0;
       kind[i] = upper ? kUpper : kLower;
       order[i] = i;
     }
     double* const d = d_.data() + r.begin;
     std::stable_sort(order.begin(), order.end(), [&](size_t i, size_t j) { return d[i] < d[j]; });
     for (const size_t i : order) {
-      if (rho * std::fabs(z[i]) <= negligible_) continue;
+      if (rho * std::fabs(z[i]) <= barely) continue;
       if (!kept.empty()) {
         const size_t j = kept.back();
         const double length = std::sqrt(z[i] * z[i] + z[j] * z[j]), c = z[i] / length, s = z[j] / length;
-        if (std::fabs((d[i] - d[j]) * c * s) <= negligible_) {
-          double *const x = row(r.begin + i) + r.begin, *const y = row(r.begin + j) + r.begin;
-          for (size_t t = 0; t < r.count; ++t) {
+        if (std::fabs((d[i] - d[j]) * c * s) <= barely) {
+          double *const x = row(r.begin + i) + first(r), *const y = row(r.begin + j) + first(r);
+          for (size_t t = 0; t < width(r); ++t) {
             const double both = c * x[t] + s * y[t];
             y[t] = c * y[t] - s * x[t];
             x[t] = both;
@@ -207,14 +230,16 @@ class Divide {
   }
 
   // Vectors of the roots, by the rows that they go to, in columns of the range; where(row) null: not wanted.
-  void multiply(const Range& r, const Merge& m, const std::function<double*(size_t)>& where, ThreadPool& pool) {
+  void multiply(const Range& r, Merge& m, const std::function<double*(size_t)>& where, ThreadPool& pool) {
     const size_t k = m.rows.size();
-    Columns upper(m.upper + m.both, r.upper().count), lower(m.both + m.lower, r.lower().count);
+    const size_t elements = width(r), half = split(r);
+    pool.for_blocks(k, kWeights, [&](unsigned, size_t begin, size_t end) { reweigh(m, begin, end); });
+    Columns upper(m.upper + m.both, half), lower(m.both + m.lower, elements - half);
     pool.for_blocks(k, kRoots, [&](unsigned, size_t begin, size_t end) {
       for (size_t j = begin; j < end; ++j) {
-        const double* const vector = row(m.rows[j]);
-        if (m.place[j] < upper.depth()) upper.put_row(m.place[j], 0, vector + r.begin, upper.count());
-        if (m.place[j] >= m.upper) lower.put_row(m.place[j] - m.upper, 0, vector + r.middle(), lower.count());
+        const double* const vector = row(m.rows[j]) + first(r);
+        if (m.place[j] < upper.depth()) upper.put_row(m.place[j], 0, vector, half);
+        if (m.place[j] >= m.upper) lower.put_row(m.place[j] - m.upper, 0, vector + half, elements - half);
       }
     });
     std::vector<size_t> wanted;
@@ -223,12 +248,13 @@ class Divide {
     pool.for_blocks(wanted.size(), kTile, [&](unsigned, size_t begin, size_t end) {
       with_.control.check();
       const size_t count = end - begin;
-      std::vector<double> weights(count * k), vectors(count * r.count, 0.0);
+      std::vector<double> weights(count * k), vectors(count * elements, 0.0);
       for (size_t i = 0; i < count; ++i) weigh(m, wanted[begin + i], &weights[i * k]);
-      add_product(with_.products, weights.data(), k, count, upper, 0, upper.panels(), vectors.data(), r.count);
-      add_product(with_.products, weights.data() + m.upper, k, count, lower, 0, lower.panels(),
-                  vectors.data() + upper.count(), r.count);
-      for (size_t i = 0; i < count; ++i) std::copy_n(&vectors[i * r.count], r.count, where(m.rows[wanted[begin + i]]));
+      add_product(with_.products, weights.data(), k, count, upper, 0, upper.panels(), vectors.data(), elements);
+      add_product(with_.products, weights.data() + m.upper, k, count, lower, 0, lower.panels(), vectors.data() + half,
+                  elements);
+      for (size_t i = 0; i < count; ++i)
+        std::copy_n(&vectors[i * elements], elements, where(m.rows[wanted[begin + i]]));
     });
   }
 
@@ -243,16 +269,19 @@ class Divide {
   }
 
   size_t n_;
+  double negligible_;
   std::vector<double> d_, e_;
   const Solvers& with_;
-  double negligible_;  // LAPACK's, of dlaed2
-  Buffer<double> z_;   // [n, n], vectors in rows: blocks on the diagonal, which grow
+  bool whole_;
+  size_t stride_;
+  // Vectors in rows: blocks on the diagonal, which grow; where only values are asked, first and last elements of them.
+  Buffer<double> z_;
 };
 
 }  // namespace
 
 Eigen divide(Tridiagonal t, size_t count, const Solvers& with) {
-  return Divide(std::move(t), with).run(count);
+  return Divide(std::move(t), count != 0, with).run(count);
 }
 
 }  // namespace coregain::linear

@@ -4,11 +4,9 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <functional>
 
 #include "core/error.h"
 #include "linear/divide.h"
-#include "linear/ql.h"
 #include "linear/tridiagonal.h"
 
 namespace coregain::linear {
@@ -37,16 +35,8 @@ Eigen eigen(Buffer<double>& a, size_t n, size_t count, ThreadPool& pool, const C
     for (size_t j = i; j < n; ++j) a[i * n + j] *= scale;
 
   const Solvers with = {pool, control, kernel, gemm64_kernel(kernel.name)};
-  Tridiagonal t = tridiagonal(a, n, with);
-  Eigen out;
-  if (count == 0) {
-    ql(t.diagonal.data(), t.beside.data(), n, nullptr, 0);
-    std::sort(t.diagonal.begin(), t.diagonal.end(), std::greater<>());
-    out.values = std::move(t.diagonal);
-  } else {
-    out = divide(std::move(t), count, with);
-    turn_back(a, n, out.vectors.data(), count, with);
-  }
+  Eigen out = divide(tridiagonal(a, n, with), count, with);
+  turn_back(a, n, out.vectors.data(), count, with);
   for (double& value : out.values) value /= scale;
   return out;
 }

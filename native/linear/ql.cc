@@ -1,5 +1,6 @@
 #include "linear/ql.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -19,13 +20,14 @@ void rotate(double* x, double* y, size_t n, double c, double s) {
 
 }  // namespace
 
-void ql(double* d, double* e, size_t n, double* vectors, size_t stride) {
+void ql(double* d, double* e, size_t n, double negligible, double* vectors, size_t stride, const Control& control) {
   for (size_t l = 0; l < n; ++l) {
+    control.check();
     for (int round = 0;; ++round) {
       size_t m = l;
       for (; m + 1 < n; ++m) {
         const double both = std::fabs(d[m]) + std::fabs(d[m + 1]);
-        if (std::fabs(e[m]) <= 0x1p-53 * both) break;
+        if (std::fabs(e[m]) <= std::max(0x1p-53 * both, negligible)) break;
       }
       if (m == l) break;
       if (round == kMostSweeps) throw Error("ERR_EIGEN", "The eigenvalues of a matrix could not be found.");
@@ -51,7 +53,7 @@ void ql(double* d, double* e, size_t n, double* vectors, size_t stride) {
         p = s * r;
         d[i + 1] = g + p;
         g = c * r - b;
-        if (vectors != nullptr) rotate(vectors + i * stride, vectors + (i + 1) * stride, n, c, s);
+        rotate(vectors + i * stride, vectors + (i + 1) * stride, n, c, s);
       }
       if (whole) {
         d[l] -= p;

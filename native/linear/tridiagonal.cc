@@ -8,10 +8,10 @@
 namespace coregain::linear {
 namespace {
 
-constexpr size_t kBlock = 32;   // reflections between two updates of the whole matrix
-constexpr size_t kGroups = 12;  // of rows: what each adds to a product with the matrix is summed apart
+constexpr size_t kBlock = 24;   // reflections between two updates of the whole matrix
+constexpr size_t kGroups = 8;   // of rows: what each adds to a product with the matrix is summed apart
 constexpr size_t kAlone = 128;  // rows that are not worth waking other threads
-constexpr size_t kTile = 64;    // rows of the matrix that are updated together
+constexpr size_t kTile = 32;    // rows of the matrix that are updated together
 constexpr size_t kTogether = DoublesKernel::kRows;
 constexpr double kSmall = 0x1p-900;  // a sum of squares that may have lost terms
 
@@ -24,10 +24,7 @@ class Reduction {
     Tridiagonal t;
     t.diagonal.resize(n_);
     t.beside.assign(n_, 0);
-    for (size_t k = 0; k < n_; k += kBlock) {
-      with_.control.check();
-      panel(k, std::min(kBlock, n_ - k), t);
-    }
+    for (size_t k = 0; k < n_; k += kBlock) panel(k, std::min(kBlock, n_ - k), t);
     return t;
   }
 
@@ -43,6 +40,7 @@ class Reduction {
     std::fill_n(w_.data(), w_.size(), 0.0);
     share(start);
     for (size_t q = 0; q < width; ++q) {
+      with_.control.check();
       const size_t k = start + q, from = k + 1, rest = n_ - from;
       double* const x = row(k);
       // two reflections at a time; where they are odd, another is 0 yet
@@ -55,16 +53,11 @@ class Reduction {
       if (rest == 0) break;
       double *const v = u(q), *const p = w(q);
       t.beside[k] = reflect(x + from, rest, v + from);
-      multiply(from, v, p);
+      multiply(from, q);
       // rows still lack the reflections of this panel
       for (size_t r = 0; r < q; r += 2) {
         const double* const of[4] = {u(r) + from, w(r) + from, u(r + 1) + from, w(r + 1) + from};
-        double s[4];
-        with_.rows.dots(of, v + from, rest, s);
-        // (r + 1 may be this reflection, of which there is nothing to subtract yet)
-        if (r + 1 == q) s[2] = s[3] = 0;
-        const double crossed[4] = {s[1], s[0], s[3], s[2]};
-        with_.rows.subtract(p + from, of, crossed, rest);
+        with_.rows.subtract(p + from, of, along_[r / 2], rest);
       }
       const double half = with_.rows.dot(p + from, v + from, rest) / 2;
       for (size_t j = from; j < n_; ++j) p[j] -= half * v[j];
@@ -104,9 +97,11 @@ class Reduction {
     }
   }
 
-  // p = a v of rows and columns from `from` on, v being 0 before. An element right of the diagonal serves its row and
-  // its column. Each thread has the same groups every time: they may stay in its cache.
-  void multiply(size_t from, const double* v, double* p) {
+  // With v = u_q: w_q = a v of rows and columns from `from` on, v being 0 before, where an element right of the
+  // diagonal serves its row and its column; and products of v with the vectors before q.
+  void multiply(size_t from, size_t q) {
+    const double* const v = u(q);
+    double* const p = w(q);
     const auto group = [&](size_t g) {
       double* const below = partial_.data() + g * n_;
       std::fill(below + bounds_[g], below + n_, 0.0);
@@ -119,14 +114,18 @@ class Reduction {
         for (size_t r = std::max(i, from); r < end; ++r) p[r] = sums[r - i];
       }
     };
-    const auto threads = n_ - from > kAlone ? std::min<size_t>(with_.pool.size(), kGroups) : 1;
-    const auto groups = [&](size_t thread) {
-      for (size_t g = thread; g < kGroups && thread < threads; g += threads) group(g);
+    const auto products = [&](size_t r) {
+      // what is missing of the last two is 0
+      const size_t next = r + 1 < q ? r + 1 : r;
+      const double* const of[4] = {w(r) + from, u(r) + from, w(next) + from, u(next) + from};
+      with_.rows.dots(of, v + from, n_ - from, along_[r / 2]);
+      if (next == r) along_[r / 2][2] = along_[r / 2][3] = 0;
     };
-    if (threads == 1)
-      groups(0);
-    else
-      with_.pool.run(groups);
+    const auto tasks = [&](unsigned, size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) i < kGroups ? group(i) : products(2 * (i - kGroups));
+    };
+    const size_t count = kGroups + (q + 1) / 2;
+    with_.pool.for_blocks(count, n_ - from > kAlone ? 1 : count, tasks);
     for (size_t g = 0; g < kGroups; ++g) {
       const double* const below = partial_.data() + g * n_;
       for (size_t j = std::max(bounds_[g], from); j < n_; ++j) p[j] += below[j];
@@ -159,12 +158,20 @@ class Reduction {
   Buffer<double>& a_;
   size_t n_;
   const Solvers& with_;
-  Buffer<double> u_, w_;    // [kBlock, n], of a panel
-  Buffer<double> partial_;  // [kGroups, n]
+  Buffer<double> u_, w_;         // [kBlock, n], of a panel
+  Buffer<double> partial_;       // [kGroups, n]
+  double along_[kBlock / 2][4];  // products of the newest reflection with two pairs of vectors
   size_t bounds_[kGroups + 1] = {};
 };
 
 }  // namespace
+
+double Tridiagonal::negligible() const {
+  double most = 0;
+  for (const double x : diagonal) most = std::max(most, std::fabs(x));
+  for (const double x : beside) most = std::max(most, std::fabs(x));
+  return 0x1p-53 * most;
+}
 
 Tridiagonal tridiagonal(Buffer<double>& a, size_t n, const Solvers& with) {
   return Reduction(a, n, with).run();

@@ -14,6 +14,8 @@ namespace coregain::linear {
 
 struct Tridiagonal {
   std::vector<double> diagonal, beside;  // [n] each; beside[i] is between i and i + 1, the last one is 0
+  // What is rounding beside the largest element.
+  double negligible() const;
 };
 
 struct Solvers {

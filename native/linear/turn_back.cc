@@ -54,7 +54,7 @@ struct Reflections {
 }  // namespace
 
 void turn_back(const Buffer<double>& a, size_t n, double* vectors, size_t count, const Solvers& with) {
-  const size_t reflections = n == 0 ? 0 : n - 1;
+  const size_t reflections = n == 0 || count == 0 ? 0 : n - 1;
   for (size_t first = (reflections + kBlock - 1) / kBlock * kBlock; first > 0;) {
     first -= kBlock;
     const size_t together = std::min(kBlock, reflections - first);
