@@ -39,7 +39,7 @@ CudaCode devices(CudaDevice* out, int32_t capacity, int32_t* count, CudaFailure*
 CudaCode copy_rate(int32_t device, double* bytes_per_second, CudaFailure* failure) {
   return cuda::guarded(failure, [&] {
     constexpr int kRounds = 5, kCopies = 20;  // copies of a round: starting them is no part of the rate
-    cuda::check(cudaSetDevice(device), "cudaSetDevice");
+    cuda::use_device(device);
     size_t free = 0, all = 0;
     cuda::check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
     // more than any L2 cache holds

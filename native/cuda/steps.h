@@ -115,6 +115,13 @@ struct Steps {
            Block::shared_bytes<int32_t>(4);
   }
 
+  // Rows of the largest window that so many blocks hold in `bytes` of shared memory each.
+  static int64_t most_rows(size_t bytes, unsigned blocks) {
+    constexpr size_t kRow = 5 * sizeof(double) + 3 * sizeof(float) + 2 * sizeof(int32_t);
+    const size_t rest = shared(0, blocks);
+    return bytes < rest ? 0 : static_cast<int64_t>((bytes - rest) / kRow / 32 * 32 * blocks);
+  }
+
   COREGAIN_DEVICE void operator()(Block& block) const {
     const int32_t begin = slice(size, block.count) * static_cast<int32_t>(block.index);
     const int32_t mine =

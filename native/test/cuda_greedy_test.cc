@@ -27,7 +27,8 @@ struct Setup {
   Points points;
 };
 
-Partition run(const Problem& problem, int32_t window = 0) {
+Partition run(Problem problem, int32_t window = 0) {
+  problem.device = 0;
   Setup setup(problem);
   return on_device(problem, setup.points, *coregain_cuda_table(), setup.pool, setup.control, window);
 }
@@ -183,6 +184,7 @@ TEST("a cancel ends it, before and in the middle") {
   Problem& p = data.problem;
   p.threads = 1;
   p.bins = 50;
+  p.device = 0;
   for (const bool at_once : {true, false}) {
     Setup setup(p);
     std::thread other([&] {
@@ -245,12 +247,14 @@ TEST("tensor-core products of 16-bit rows keep their bound, and the fragments th
     std::vector<int8_t> high(256 * stride, 0), low(256 * stride, 0);
     std::vector<cuda::RowForm> form(rows);
     std::vector<float> gram(rows * pitch, NAN);
+    cuda::use_device(0);
     const cuda::Stream stream;
     cuda::launch(
         stream, {2, 256},
         cuda::Quantise{on.points, nullptr, on.row_of.data(), size, stride, high.data(), low.data(), form.data()});
     cuda::launch(stream, {cuda::Gram::blocks(size), 256, cuda::Gram::kShared},
                  cuda::Gram{high.data(), low.data(), form.data(), size, stride, gram.data(), pitch});
+    stream.wait();
     std::vector<double> a(d), b(d);
     for (size_t i = 0; i < rows; ++i) {
       setup.points.y(static_cast<size_t>(on.row_of[i]), a.data());
@@ -288,6 +292,7 @@ TEST("tensor-core products of 16-bit rows keep their bound, and the fragments th
 
 TEST("w on the device is the exact w") {
   Random random{7};
+  cuda::use_device(0);
   for (const std::string kind : {"isotropic", "tiny", "huge", "far mean"}) {
     const size_t n = 40, d = 9;
     Data data(make(kind, n, d, random), n, d, true);
@@ -336,10 +341,14 @@ struct CountRounds {
 
 TEST("blocks give each other records round after round") {
   constexpr unsigned kBlocks = 5;
+  const unsigned before = emulated().multiprocessors;
+  emulated().multiprocessors = kBlocks;
+  cuda::use_device(0);
   std::vector<int32_t> records(2 * kBlocks), sums(kBlocks);
   std::vector<uint32_t> rounds(2 * kBlocks, 0);
   cuda::launch(cuda::Stream(), {kBlocks, 64, cuda::Block::shared_bytes<int32_t>(kBlocks), true},
                CountRounds{{records.data(), rounds.data()}, sums.data()});
+  emulated().multiprocessors = before;
   int32_t mine[kBlocks];
   for (unsigned b = 0; b < kBlocks; ++b) mine[b] = static_cast<int32_t>(b) + 1;
   for (int round = 0; round < 200; ++round) {
