@@ -328,33 +328,35 @@ class Block {
     return (size * sizeof(T) + 15) / 16 * 16;
   }
 
-  // All threads' values put together by `join`, which is associative and commutative; the same in every thread. `room`
-  // is shared memory for one T a warp.
+  // The values of the first `of` threads put together by `join`, which is associative and commutative; the same in
+  // every thread. `of` is a multiple of kWarp; `room` is shared memory for one T a warp of them.
   template <typename T, typename Join>
-  COREGAIN_DEVICE T reduce(PerThread<T>& values, T* room, const Join& join) const {
+  COREGAIN_DEVICE T reduce(PerThread<T>& values, T* room, const Join& join, unsigned of) const {
 #if defined(__CUDACC__)
     static_assert(sizeof(T) % 4 == 0);
     T value = values[threadIdx.x];
-    COREGAIN_UNROLL
-    for (unsigned distance = kWarp / 2; distance > 0; distance /= 2) {
-      T other;
-      uint32_t mine[sizeof(T) / 4], theirs[sizeof(T) / 4];
-      memcpy(mine, &value, sizeof(T));
+    if (threadIdx.x < of) {
       COREGAIN_UNROLL
-      for (unsigned word = 0; word < sizeof(T) / 4; ++word)
-        theirs[word] = __shfl_xor_sync(0xffffffff, mine[word], static_cast<int>(distance));
-      memcpy(&other, theirs, sizeof(T));
-      value = join(value, other);
+      for (unsigned distance = kWarp / 2; distance > 0; distance /= 2) {
+        T other;
+        uint32_t mine[sizeof(T) / 4], theirs[sizeof(T) / 4];
+        memcpy(mine, &value, sizeof(T));
+        COREGAIN_UNROLL
+        for (unsigned word = 0; word < sizeof(T) / 4; ++word)
+          theirs[word] = __shfl_xor_sync(0xffffffff, mine[word], static_cast<int>(distance));
+        memcpy(&other, theirs, sizeof(T));
+        value = join(value, other);
+      }
+      if (threadIdx.x % kWarp == 0) room[threadIdx.x / kWarp] = value;
     }
-    if (threadIdx.x % kWarp == 0) room[threadIdx.x / kWarp] = value;
     __syncthreads();
     value = room[0];
-    for (unsigned warp = 1; warp < blockDim.x / kWarp; ++warp) value = join(value, room[warp]);
+    for (unsigned warp = 1; warp < of / kWarp; ++warp) value = join(value, room[warp]);
     __syncthreads();
     return value;
 #else
     T value = values[0];
-    for (unsigned thread = 1; thread < threads; ++thread) value = join(value, values[thread]);
+    for (unsigned thread = 1; thread < of; ++thread) value = join(value, values[thread]);
     room[0] = value;
     return value;
 #endif

@@ -19,6 +19,7 @@ CudaCode devices(CudaDevice* out, int32_t capacity, int32_t* count, CudaFailure*
     cuda::check(cudaGetDeviceCount(&found), "cudaGetDeviceCount");
     cuda::check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
     cuda::check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+    bool usable = false;
     for (; *count < found && *count < capacity; ++*count) {
       cudaDeviceProp properties{};
       cuda::check(cudaGetDeviceProperties(&properties, *count), "cudaGetDeviceProperties");
@@ -32,7 +33,10 @@ CudaCode devices(CudaDevice* out, int32_t capacity, int32_t* count, CudaFailure*
       device.multiprocessors = properties.multiProcessorCount;
       device.driver = driver;
       device.runtime = runtime;
+      usable = usable || device.major >= cuda::kLeastMajor;
     }
+    if (*count > 0 && !usable)
+      cuda::fail(CudaCode::kUnavailable, "kernels need the compute capability 8.0, and no device has it");
   });
 }
 

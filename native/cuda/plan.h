@@ -118,8 +118,9 @@ inline Plan plan(const PlanRequest& r) {
 inline std::string memory_sentence(const PlanRequest& r, const Plan& p) {
   const bool gram = r.mode == CudaMode::kGram;
   if (gram && r.chains > r.most_window)
-    return "The scores of " + std::to_string(r.rows) + " rows do not fit in the multiprocessors of this device, which hold " +
-           std::to_string(r.most_window) + ". Use the engine \"lazy\", or the device \"cpu\".";
+    return "The scores of " + std::to_string(r.rows) +
+           " rows do not fit in the multiprocessors of this device, which hold " + std::to_string(r.most_window) +
+           ". Use the engine \"lazy\", or the device \"cpu\".";
   return "The " + std::string(gram ? "inner products of all pairs" : "smallest look-ahead") + " of " +
          std::to_string(r.rows) + " x " + std::to_string(r.cols) + " values need " + gigabytes(p.needed) +
          " of device memory, and " + gigabytes(usable_bytes(r.free_bytes)) + " can be had. Use " +

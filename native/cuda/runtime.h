@@ -86,9 +86,10 @@ struct DeviceLimits {
   size_t l2_bytes;
 };
 
+constexpr int kLeastMajor = 8;  // compute capability: CMAKE_CUDA_ARCHITECTURES
+
 // Uses a device that there is machine code for. Throws kUnavailable.
 inline DeviceLimits open_device(int32_t device) {
-  constexpr int kLeastMajor = 8;  // CMAKE_CUDA_ARCHITECTURES
   use_device(device);
   const auto value = [&](cudaDeviceAttr attribute) {
     int found = 0;
@@ -247,17 +248,27 @@ struct Grid {
 inline void check_launch(cudaError_t error, const Grid& grid) {
   if (error == cudaErrorCooperativeLaunchTooLarge) {
     static_cast<void>(cudaGetLastError());
-    fail(CudaCode::kUnfit, "the device does not run " + std::to_string(grid.blocks) +
-                               " blocks at once, as where its multiprocessors are shared out among processes (MPS): use "
-                               "the device \"cpu\"");
+    fail(CudaCode::kUnfit,
+         "the device does not run " + std::to_string(grid.blocks) +
+             " blocks at once, as where its multiprocessors are shared out among processes (MPS): use "
+             "the device \"cpu\"");
   }
   check(error, grid.together ? "cudaLaunchCooperativeKernel" : "cudaLaunchKernel");
 }
 
 #if defined(__CUDACC__)
 
+// Blocks that a multiprocessor should have registers for: Kernel::kResident, where a kernel says so.
+template <typename Kernel>
+constexpr unsigned resident() {
+  if constexpr (requires { Kernel::kResident; })
+    return Kernel::kResident;
+  else
+    return 1;
+}
+
 template <typename Kernel, unsigned kThreads>
-__global__ void __launch_bounds__(kThreads) entry(const __grid_constant__ Kernel kernel) {
+__global__ void __launch_bounds__(kThreads, resident<Kernel>()) entry(const __grid_constant__ Kernel kernel) {
   extern __shared__ __align__(16) char shared[];
   Block block(shared);
   kernel(block);
@@ -273,9 +284,8 @@ void launch(const Stream& stream, const Grid& grid, const Kernel& kernel) {
   Kernel copy = kernel;
   void* arguments[] = {&copy};
   const auto blocks = dim3(grid.blocks), threads = dim3(grid.threads);
-  check_launch(grid.together
-                   ? cudaLaunchCooperativeKernel(code, blocks, threads, arguments, grid.shared, stream.get())
-                   : cudaLaunchKernel(code, blocks, threads, arguments, grid.shared, stream.get()),
+  check_launch(grid.together ? cudaLaunchCooperativeKernel(code, blocks, threads, arguments, grid.shared, stream.get())
+                             : cudaLaunchKernel(code, blocks, threads, arguments, grid.shared, stream.get()),
                grid);
 }
 

@@ -49,6 +49,8 @@ struct Tiles {
   static constexpr size_t kStage = (kRows + kColumns) * kPitch;
   static constexpr size_t kShared = kStages * kStage;
   static constexpr bool kInteger = kPrecision == CudaPrecision::kInt8;
+  // one waits for memory while the other multiplies; without tensor cores a block needs more registers
+  static constexpr unsigned kResident = kPrecision == CudaPrecision::kFp32 ? 1 : 2;
   // chunks of 64 bytes that are summed in float32: 128 numbers, then float64
   static constexpr int kTogether = kPrecision == CudaPrecision::kBf16 ? 4 : 8;
   static constexpr int kM = TileShare::kM, kN = TileShare::kN;

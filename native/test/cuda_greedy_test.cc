@@ -177,6 +177,29 @@ TEST("too little memory: a sentence with the bytes and the cure, and nothing is 
   EXPECT(emulated().used == 0);
 }
 
+TEST("more rows than the multiprocessors have shared memory for: the look-ahead, or a sentence") {
+  Random random{9};
+  const size_t n = 1800, d = 3;  // 99 KB are 1,664 rows of 60 bytes
+  Data data(make("isotropic", n, d, random), n, d, false);
+  Problem& p = data.problem;
+  p.threads = 1;
+  p.bins = 60;
+  p.remainder = Remainder::kDrop;
+  const unsigned before = emulated().multiprocessors;
+  emulated().multiprocessors = 1;
+  const Partition got = run(p);
+  std::string message;
+  p.engine = Engine::kGram;
+  EXPECT(code_of(p, &message) == "ERR_MEMORY");
+  emulated().multiprocessors = before;
+  p.engine = Engine::kAuto;
+  EXPECT(got.engine == "lazy");
+  expect_same(got, run_on_processor(p), "one multiprocessor");
+  EXPECT(message ==
+         "The scores of 1800 rows do not fit in the multiprocessors of this device, which hold 1664. Use the engine "
+         "\"lazy\", or the device \"cpu\".");
+}
+
 TEST("a cancel ends it, before and in the middle") {
   Random random{5};
   const size_t n = 400, d = 20;
@@ -359,6 +382,19 @@ TEST("blocks give each other records round after round") {
   for (unsigned b = 0; b < kBlocks; ++b) EXPECT(sums[b] == mine[b]);
 }
 
+TEST("blocks that cannot run at once are refused in words") {
+  cuda::use_device(0);
+  const cuda::Stream stream;
+  const CountRounds kernel{{nullptr, nullptr}, nullptr};
+  std::string message;
+  try {
+    cuda::launch(stream, {emulated().multiprocessors + 1, 64, 0, true}, kernel);
+  } catch (const cuda::Failed& failed) {
+    message = static_cast<const char*>(failed.failure.message);
+  }
+  EXPECT(message.find("the device does not run 4 blocks at once") == 0);
+}
+
 // ---- what a plan says
 
 TEST("a plan takes the fastest mode that fits") {
@@ -381,6 +417,15 @@ TEST("a plan takes the fastest mode that fits") {
   const cuda::Plan smallest = on(10000000, 768, uint64_t{6} << 30);
   EXPECT(smallest.mode == CudaMode::kLookAhead && !smallest.x_on_device && !smallest.plane_on_device);
   EXPECT(on(10000000, 768, uint64_t{200} << 20).mode == CudaMode::kAuto);
+  // a seventh of an H200 (MIG 1g.18gb): memory for 66,000 rows, shared memory for 61,000
+  const cuda::PlanRequest slice = {.rows = 64000,
+                                   .cols = 256,
+                                   .chains = 64000,
+                                   .free_bytes = uint64_t{17} << 30,
+                                   .l2_bytes = l2 / 8,
+                                   .most_window = static_cast<uint64_t>(cuda::Steps::most_rows(227 << 10, 16))};
+  EXPECT(slice.most_window > 61000 && slice.most_window < 62000);
+  EXPECT(cuda::plan(slice).mode == CudaMode::kLookAhead);
   for (uint64_t free_bytes = uint64_t{1} << 26; free_bytes < h200; free_bytes = free_bytes * 5 / 4) {
     const cuda::Plan p = on(300000, 512, free_bytes);
     if (p.mode != CudaMode::kAuto)
