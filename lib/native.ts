@@ -259,6 +259,8 @@ export interface PcaBlock {
   rows: number;
   cols: number;
   first: number;
+  /** Float32 [dims, cols] on a SharedArrayBuffer: the components come there, where it is given to all jobs. */
+  components: Float32Array | undefined;
   /** As for `greedyBins`; [1] counts rows of the block. */
   control: Int32Array;
 }
@@ -367,7 +369,7 @@ export interface NativeAddon {
   /** Where the pass that is due begins; `rows` where none is. */
   pcaFirstRow(handle: PcaHandle): number;
   pcaFeed(handle: PcaHandle, block: PcaBlock): Promise<void>;
-  pcaEndPass(handle: PcaHandle, job: { control: Int32Array }): Promise<void>;
+  pcaEndPass(handle: PcaHandle, job: { components: Float32Array | undefined; control: Int32Array }): Promise<void>;
   /** After the last pass. */
   pcaFound(handle: PcaHandle): {
     mean: Float64Array;
@@ -377,12 +379,11 @@ export interface NativeAddon {
     passes: number;
     hasScores: boolean;
   };
-  /** Fills what is given: components float32 [k, cols], scores float32 or float64 [rows, k], on SharedArrayBuffers. */
+  /** Fills scores, float32 or float64 [rows, k] on a SharedArrayBuffer. */
   pcaTake(
     handle: PcaHandle,
     job: {
-      components?: Float32Array | undefined;
-      scores?: Float32Array | Float64Array | undefined;
+      scores: Float32Array | Float64Array;
       whiten: boolean;
       control: Int32Array;
     },

@@ -38,7 +38,7 @@ export interface PassOptions extends JobOptions {
 /** Rows that the native engine multiplies at a time: progress and cancellation come between two of them. */
 const ROWS = 1536;
 const MOST_VALUES = 2 ** 26;
-/** Parts in which `gram` meets rows that are all in memory: each is compared with those before it while the next one is read. */
+/** Parts in which `gram` meets rows that are all in memory first: each is compared with those before it while the next one is read. */
 const PARTS = 4;
 /** Vectors side by side in the native engine. */
 const PANEL = 48;
@@ -66,16 +66,20 @@ export async function fitInPasses(
   });
   const control = () => new Int32Array(new SharedArrayBuffer(8));
   const done = progressOf(rows, method, options);
+  // the fit writes into it whenever a job runs
+  const components = options.components
+    ? (sharedFloats('float32', dims * cols, `The components of ${source}`) as Float32Array)
+    : undefined;
   const room = input.file && !input.data ? blockRoom(input.file, plan.blockRows) : undefined;
   for (let pass = 0; addon.pcaFirstRow(handle) < rows; pass++) {
     const start = addon.pcaFirstRow(handle);
     const present = pass === 0 ? input : { ...input, file: input.data ? undefined : input.file };
-    for await (const block of blocksOf(present, plan, start, room, signal)) {
-      const job = { ...block, cols, control: control() };
+    for await (const block of blocksOf(present, plan, pass === 0 ? PARTS : 1, start, room, signal)) {
+      const job = { ...block, cols, components, control: control() };
       const report = (p: { done: number }) => done(pass, block.first + p.done);
       await runNative((j) => addon.pcaFeed(handle, j), job, block.rows, { signal, onProgress: report }, source);
     }
-    const job = { cols, control: control() };
+    const job = { cols, components, control: control() };
     await runNative((j) => addon.pcaEndPass(handle, j), job, rows, { signal }, source).catch((error) => {
       throw explain(error, source);
     });
@@ -83,17 +87,20 @@ export async function fitInPasses(
   const { mean, variance, totalVariance, rank, passes, hasScores } = addon.pcaFound(handle);
   const summary = { method, variance: shared(variance), totalVariance, rank, passes };
   const k = variance.length;
-  const components = options.components
-    ? (sharedFloats('float32', k * cols, `The components of ${source}`) as Float32Array)
-    : undefined;
   const scores =
     options.scores && hasScores ? sharedFloats(input.dtype, rows * k, `The reduction of ${source}`) : undefined;
-  const take = { cols, components, scores, whiten, control: control() };
-  await runNative((j) => addon.pcaTake(handle, j), take, rows, { signal }, source);
+  if (scores)
+    await runNative(
+      (j) => addon.pcaTake(handle, j),
+      { cols, scores, whiten, control: control() },
+      rows,
+      { signal },
+      source,
+    );
   const facts = { inputs: cols, outputs: k, rows, variance: summary.variance, totalVariance, rank, whiten };
   return {
     summary,
-    ...(components && { model: { ...facts, mean: shared(mean), components } }),
+    ...(components && { model: { ...facts, mean: shared(mean), components: components.subarray(0, k * cols) } }),
     ...(scores && { scores }),
   };
 }
@@ -119,7 +126,7 @@ export async function transformInPasses(
   };
   const room = input.file && blockRoom(input.file, blockRows);
   const plan = { blockRows, method: 'covariance' } as const;
-  for await (const block of blocksOf(input, plan, 0, room, signal)) {
+  for await (const block of blocksOf(input, plan, PARTS, 0, room, signal)) {
     const { first } = block;
     const target = out.subarray(first * outputs, (first + block.rows) * outputs);
     const control = new Int32Array(new SharedArrayBuffer(8));
@@ -134,6 +141,7 @@ export async function transformInPasses(
 async function* blocksOf(
   { data, file, rows, cols }: PcaRows,
   { method, blockRows }: Pick<PcaPlan, 'method' | 'blockRows'>,
+  gramParts: number,
   first: number,
   room: Floats[] | undefined,
   signal: AbortSignal | undefined,
@@ -141,7 +149,7 @@ async function* blocksOf(
   if (file && !data) return yield* readBlocks(file, first, room!, { signal });
   const step =
     method === 'gram'
-      ? PANEL * Math.ceil(rows / PARTS / PANEL)
+      ? PANEL * Math.ceil(rows / gramParts / PANEL)
       : Math.min(blockRows, ROWS * Math.max(1, Math.floor(MOST_VALUES / (ROWS * cols))));
   const parts = [];
   for (let row = 0; row < rows; row += step) parts.push(data!.subarray(row * cols, Math.min(rows, row + step) * cols));

@@ -7,6 +7,7 @@
 #include "kernels/dot.h"
 #include "kernels/doubles.h"
 #include "kernels/gemm.h"
+#include "kernels/gemm64.h"
 #include "kernels/int8.h"
 #include "kernels/layout.h"
 #include "kernels/pairs.h"
@@ -20,6 +21,7 @@ extern const DistancesKernel distances_scalar;
 extern const DotKernel dot_scalar;
 extern const DoublesKernel doubles_scalar;
 extern const GemmKernel gemm_scalar;
+extern const Gemm64Kernel gemm64_scalar;
 extern const Int8Kernel int8_scalar;
 extern const LayoutKernel layout_scalar;
 extern const PairsKernel pairs_scalar;
@@ -31,6 +33,7 @@ extern const DistancesKernel distances_avx2, distances_avx512;
 extern const DotKernel dot_avx2, dot_avx512;
 extern const DoublesKernel doubles_avx2, doubles_avx512;
 extern const GemmKernel gemm_avx2, gemm_avx512;
+extern const Gemm64Kernel gemm64_avx2, gemm64_avx512;
 extern const Int8Kernel int8_avx2, int8_avx512, int8_vnni, int8_amx;
 extern const LayoutKernel layout_avx2, layout_avx512;
 extern const PairsKernel pairs_avx2, pairs_avx512;
@@ -42,6 +45,7 @@ extern const DistancesKernel distances_neon;
 extern const DotKernel dot_neon;
 extern const DoublesKernel doubles_neon;
 extern const GemmKernel gemm_neon;
+extern const Gemm64Kernel gemm64_neon;
 extern const Int8Kernel int8_neon;
 extern const LayoutKernel layout_neon;
 extern const PairsKernel pairs_neon;
@@ -163,6 +167,17 @@ const GemmKernel& gemm_kernel(const std::string& wanted) {
   if (level == "neon") return gemm_neon;
 #endif
   return gemm_scalar;
+}
+
+const Gemm64Kernel& gemm64_kernel(const std::string& wanted) {
+  const std::string level = resolve(wanted);
+#if defined(__x86_64__)
+  if (level == "avx2") return gemm64_avx2;
+  if (level != "scalar") return gemm64_avx512;
+#elif defined(__aarch64__)
+  if (level == "neon") return gemm64_neon;
+#endif
+  return gemm64_scalar;
 }
 
 const LayoutKernel& layout_kernel(const std::string& wanted) {

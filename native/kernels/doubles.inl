@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kLanes = COREGAIN_LANES;
 constexpr size_t kSums = 16;
 constexpr size_t kParts = kSums / kLanes;
-constexpr size_t kSlab = DoublesKernel::kSlab;
+constexpr size_t kRows = DoublesKernel::kRows;
 
 typedef double Lanes __attribute__((vector_size(kLanes * sizeof(double)), aligned(8), may_alias));
 
@@ -24,17 +24,105 @@ inline void store(double* to, Lanes value) {
   *reinterpret_cast<Lanes*>(to) = value;
 }
 
-double dot(const double* a, const double* b, size_t n) {
-  Lanes sums[kParts] = {};
+// Sums of kCount terms at a time, side by side, added two by two at last.
+template <size_t kCount>
+struct Sums {
+  Lanes parts[kCount / kLanes] = {};
+
+  // `tail`: terms that do not fill a row of sums
+  double total(const double* tail, size_t count) const {
+    double sum[kCount];
+    for (size_t p = 0; p < kCount / kLanes; ++p) store(sum + p * kLanes, parts[p]);
+    for (size_t t = 0; t < count; ++t) sum[t] += tail[t];
+    for (size_t width = kCount / 2; width > 0; width /= 2)
+      for (size_t t = 0; t < width; ++t) sum[t] += sum[t + width];
+    return sum[0];
+  }
+};
+
+// kCount inner products with v
+template <size_t kCount>
+inline void products(const double* const* x, const double* v, size_t n, double* out) {
+  Sums<kSums> sums[kCount];
   size_t j = 0;
-  for (; j + kSums <= n; j += kSums)
-    for (size_t p = 0; p < kParts; ++p) sums[p] += load(a + j + p * kLanes) * load(b + j + p * kLanes);
-  double sum[kSums];
-  for (size_t p = 0; p < kParts; ++p) store(sum + p * kLanes, sums[p]);
-  for (size_t t = 0; j < n; ++j, ++t) sum[t] += a[j] * b[j];
-  for (size_t width = kSums / 2; width > 0; width /= 2)
-    for (size_t t = 0; t < width; ++t) sum[t] += sum[t + width];
-  return sum[0];
+  for (; j + kSums <= n; j += kSums) {
+    for (size_t p = 0; p < kParts; ++p) {
+      const Lanes with = load(v + j + p * kLanes);
+      for (size_t i = 0; i < kCount; ++i) sums[i].parts[p] += load(x[i] + j + p * kLanes) * with;
+    }
+  }
+  for (size_t i = 0; i < kCount; ++i) {
+    double tail[kSums];
+    for (size_t t = 0; j + t < n; ++t) tail[t] = x[i][j + t] * v[j + t];
+    out[i] = sums[i].total(tail, n - j);
+  }
+}
+
+double dot(const double* a, const double* b, size_t n) {
+  double out;
+  products<1>(&a, b, n, &out);
+  return out;
+}
+
+void dots(const double* const* x, const double* v, size_t n, double* out) {
+  products<4>(x, v, n, out);
+}
+
+void both_ways(const double* a, size_t stride, const double* v, const double* s, size_t n, double* sums, double* out) {
+  constexpr size_t kTogether = 8;
+  for (size_t row = 0; row < kRows; row += 4) {
+    const double *const a0 = a + row * stride, *const a1 = a0 + stride, *const a2 = a1 + stride,
+                        *const a3 = a2 + stride;
+    const double s0 = s[row], s1 = s[row + 1], s2 = s[row + 2], s3 = s[row + 3];
+    Sums<kTogether> r0, r1, r2, r3;
+    size_t j = 0;
+    for (; j + kTogether <= n; j += kTogether) {
+      for (size_t p = 0; p < kTogether / kLanes; ++p) {
+        const size_t at = j + p * kLanes;
+        const Lanes x0 = load(a0 + at), x1 = load(a1 + at), x2 = load(a2 + at), x3 = load(a3 + at);
+        const Lanes with = load(v + at);
+        r0.parts[p] += x0 * with;
+        r1.parts[p] += x1 * with;
+        r2.parts[p] += x2 * with;
+        r3.parts[p] += x3 * with;
+        store(out + at, load(out + at) + ((x0 * s0 + x1 * s1) + (x2 * s2 + x3 * s3)));
+      }
+    }
+    double tail[4][kTogether];
+    for (size_t t = 0; j + t < n; ++t) {
+      const double x0 = a0[j + t], x1 = a1[j + t], x2 = a2[j + t], x3 = a3[j + t];
+      tail[0][t] = x0 * v[j + t];
+      tail[1][t] = x1 * v[j + t];
+      tail[2][t] = x2 * v[j + t];
+      tail[3][t] = x3 * v[j + t];
+      out[j + t] += (x0 * s0 + x1 * s1) + (x2 * s2 + x3 * s3);
+    }
+    sums[row] += r0.total(tail[0], n - j);
+    sums[row + 1] += r1.total(tail[1], n - j);
+    sums[row + 2] += r2.total(tail[2], n - j);
+    sums[row + 3] += r3.total(tail[3], n - j);
+  }
+}
+
+void poles(const double* d, const double* z, double origin, double tau, size_t n, double* out) {
+  Sums<kSums> values, slopes;
+  size_t j = 0;
+  for (; j + kSums <= n; j += kSums) {
+    for (size_t p = 0; p < kParts; ++p) {
+      const Lanes weight = load(z + j + p * kLanes);
+      const Lanes q = weight / ((load(d + j + p * kLanes) - origin) - tau);
+      values.parts[p] += weight * q;
+      slopes.parts[p] += q * q;
+    }
+  }
+  double tail[2][kSums];
+  for (size_t t = 0; j + t < n; ++t) {
+    const double q = z[j + t] / ((d[j + t] - origin) - tau);
+    tail[0][t] = z[j + t] * q;
+    tail[1][t] = q * q;
+  }
+  out[0] = values.total(tail[0], n - j);
+  out[1] = slopes.total(tail[1], n - j);
 }
 
 void subtract(double* a, const double* const* x, const double* s, size_t n) {
@@ -79,28 +167,9 @@ void add(const Value* x, const double* shift, size_t n, double* sum, double* squ
   }
 }
 
-void rotate(double* rows, size_t stride, size_t last, const double* cs, size_t count) {
-  constexpr size_t kVectors = kSlab / kLanes;
-  // the row that two rotations share stays in registers
-  Lanes held[kVectors];
-  double* row = rows + (last + 1) * stride;
-  for (size_t v = 0; v < kVectors; ++v) held[v] = load(row + v * kLanes);
-  for (size_t r = 0; r < count; ++r) {
-    const double c = cs[2 * r], s = cs[2 * r + 1];
-    double* const above = row - stride;
-    for (size_t v = 0; v < kVectors; ++v) {
-      const Lanes x = load(above + v * kLanes), y = held[v];
-      store(row + v * kLanes, x * s + y * c);
-      held[v] = x * c - y * s;
-    }
-    row = above;
-  }
-  for (size_t v = 0; v < kVectors; ++v) store(row + v * kLanes, held[v]);
-}
-
 }  // namespace
 
 extern const DoublesKernel COREGAIN_DOUBLES;
-const DoublesKernel COREGAIN_DOUBLES = {COREGAIN_NAME, dot, subtract, add<float>, add<double>, rotate};
+const DoublesKernel COREGAIN_DOUBLES = {COREGAIN_NAME, dot, dots, both_ways, poles, subtract, add<float>, add<double>};
 
 }  // namespace coregain

@@ -9,37 +9,62 @@ constexpr size_t kLanes = COREGAIN_LANES;
 constexpr size_t kBlock = COREGAIN_BLOCK;
 constexpr size_t kVectors = 3;  // of a row that are summed together
 constexpr size_t kPanel = GemmKernel::kPanel;
-constexpr size_t kAhead = 8;  // elements of a panel between what is used and what is fetched
+constexpr size_t kAhead = 8;     // elements of a panel between what is used and what is fetched
+constexpr size_t kLine = 64;     // bytes of a line of a cache
+constexpr size_t kTogether = 4;  // elements between two lines of a run
+constexpr size_t kBlocks = kPanel / (kVectors * kLanes) * (GemmKernel::kRows / kBlock);
+constexpr size_t kRunsOfBlock = GemmKernel::kRuns / kBlocks;
+constexpr size_t kRunsTogether = (kRunsOfBlock + 3) / 4;  // as many as leave no line out of kDepth elements
+static_assert(kRunsOfBlock * kBlocks == GemmKernel::kRuns);
+static_assert(kRunsOfBlock / kRunsTogether * (GemmKernel::kRun / kLine) * kTogether <= GemmKernel::kDepth);
 
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
 typedef float Half __attribute__((vector_size(kLanes / 2 * sizeof(float)), aligned(4), may_alias));
 typedef double Wide __attribute__((vector_size(kLanes / 2 * sizeof(double)), aligned(8), may_alias));
 
-void add(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride) {
+// A block of rows times kVectors vectors of columns, in registers.
+void add_block(const float* rows, size_t a_stride, const float* columns, size_t depth, double* c, size_t c_stride,
+               const char* const* ahead) {
+  Lanes sum[kBlock][kVectors] = {};
+  for (size_t i = 0; i < kBlock; ++i)
+    for (size_t t = 0; t < kVectors * kLanes; t += 8) __builtin_prefetch(c + i * c_stride + t, 1);
+  const auto step = [&](size_t j) {
+    Lanes b[kVectors];
+    for (size_t v = 0; v < kVectors; ++v) __builtin_prefetch(columns + kAhead * kPanel + v * kLanes);
+    for (size_t v = 0; v < kVectors; ++v) b[v] = *reinterpret_cast<const Lanes*>(columns + v * kLanes);
+    for (size_t i = 0; i < kBlock; ++i) {
+      const float value = rows[i * a_stride + j];
+      for (size_t v = 0; v < kVectors; ++v) sum[i][v] += b[v] * value;
+    }
+    columns += kPanel;
+  };
+  size_t j = 0;
+  if (ahead != nullptr) {
+    // all lines of a few runs side by side, then the next runs
+    for (size_t run = 0; run < kRunsOfBlock; run += kRunsTogether) {
+      for (size_t line = 0; line < GemmKernel::kRun && j + kTogether <= depth; line += kLine) {
+        for (size_t r = 0; r < kRunsTogether; ++r) __builtin_prefetch(ahead[run + r] + line, 0, 2);
+        for (const size_t end = j + kTogether; j < end; ++j) step(j);
+      }
+    }
+  }
+  for (; j < depth; ++j) step(j);
+  for (size_t i = 0; i < kBlock; ++i) {
+    for (size_t v = 0; v < kVectors; ++v) {
+      Wide* const out = reinterpret_cast<Wide*>(c + i * c_stride + v * kLanes);
+      const Half* const halves = reinterpret_cast<const Half*>(&sum[i][v]);
+      out[0] += __builtin_convertvector(halves[0], Wide);
+      out[1] += __builtin_convertvector(halves[1], Wide);
+    }
+  }
+}
+
+void add(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride,
+         const char* const* ahead) {
   for (size_t from = 0; from < kPanel; from += kVectors * kLanes) {
     for (size_t row = 0; row < GemmKernel::kRows; row += kBlock) {
-      const float* const rows = a + row * a_stride;
-      const float* columns = panel + from;
-      Lanes sum[kBlock][kVectors] = {};
-      for (size_t i = 0; i < kBlock; ++i)
-        for (size_t t = 0; t < kVectors * kLanes; t += 8) __builtin_prefetch(c + (row + i) * c_stride + from + t, 1);
-      for (size_t j = 0; j < depth; ++j, columns += kPanel) {
-        Lanes b[kVectors];
-        for (size_t v = 0; v < kVectors; ++v) __builtin_prefetch(columns + kAhead * kPanel + v * kLanes);
-        for (size_t v = 0; v < kVectors; ++v) b[v] = *reinterpret_cast<const Lanes*>(columns + v * kLanes);
-        for (size_t i = 0; i < kBlock; ++i) {
-          const float value = rows[i * a_stride + j];
-          for (size_t v = 0; v < kVectors; ++v) sum[i][v] += b[v] * value;
-        }
-      }
-      for (size_t i = 0; i < kBlock; ++i) {
-        for (size_t v = 0; v < kVectors; ++v) {
-          Wide* const out = reinterpret_cast<Wide*>(c + (row + i) * c_stride + from + v * kLanes);
-          const Half* const halves = reinterpret_cast<const Half*>(&sum[i][v]);
-          out[0] += __builtin_convertvector(halves[0], Wide);
-          out[1] += __builtin_convertvector(halves[1], Wide);
-        }
-      }
+      add_block(a + row * a_stride, a_stride, panel + from, depth, c + row * c_stride + from, c_stride, ahead);
+      if (ahead != nullptr) ahead += kRunsOfBlock;
     }
   }
 }

@@ -4,7 +4,8 @@
 namespace coregain {
 namespace {
 
-void add(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride) {
+void add(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride,
+         const char* const* /*ahead*/) {
   for (size_t i = 0; i < GemmKernel::kRows; ++i) {
     for (size_t t = 0; t < GemmKernel::kPanel; ++t) {
       float sum = 0;

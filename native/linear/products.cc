@@ -1,6 +1,7 @@
 #include "linear/products.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <vector>
 
@@ -23,25 +24,53 @@ size_t whole(size_t count, size_t block) {
   return (count + block - 1) / block * block;
 }
 
-// Asks for the rows of the next piece of a part while a product of this one goes on, a few at a time: all at once
-// they would wait for each other.
+// What GemmKernel::add may ask for.
+class Wanted {
+ public:
+  // As much as there is room for.
+  void add(const void* from, size_t bytes) {
+    for (size_t at = 0; at < bytes && count_ < GemmKernel::kRuns; at += GemmKernel::kRun)
+      runs_[count_++] = static_cast<const char*>(from) + at;
+  }
+  const char* const* runs() {
+    if (count_ == 0) return nullptr;
+    std::fill(runs_ + count_, runs_ + GemmKernel::kRuns, runs_[0]);
+    return runs_;
+  }
+
+ private:
+  const char* runs_[GemmKernel::kRuns];
+  size_t count_ = 0;
+};
+
+// Reads rows of the next piece of a part while a product of this one goes on: a few before each call of the kernel,
+// wanted one call earlier. Short pieces of far rows are nothing that a processor foresees.
+template <typename Read>
 class Ahead {
  public:
-  // Rows [first, last), `calls` times `some`.
-  Ahead(const Part& part, size_t first, size_t last, size_t from, size_t count, size_t calls)
+  // Elements [from, from + count) of rows [first, last), in `calls` steps.
+  Ahead(const Part& part, size_t first, size_t last, size_t from, size_t count, size_t calls, const Read& read)
       : part_(part),
         row_(first),
-        last_(count == 0 ? first : last),
+        last_(last),
         from_(from),
-        count_(count),
-        step_((last - first + calls - 1) / std::max<size_t>(calls, 1)) {}
-  void some() {
-    for (const size_t end = std::min(last_, row_ + step_); row_ < end; ++row_) part_.fetch(row_, from_, count_);
+        bytes_(count * part.size()),
+        step_((last - first + calls - 1) / std::max<size_t>(calls, 1)),
+        read_(read) {}
+  Wanted some() {
+    for (const size_t end = std::min(last_, row_ + step_); row_ < end; ++row_) read_(row_);
+    Wanted wanted;
+    for (size_t row = row_; row < std::min(last_, row_ + step_); ++row) wanted.add(part_.at(row, from_), bytes_);
+    return wanted;
+  }
+  void rest() {
+    for (; row_ < last_; ++row_) read_(row_);
   }
 
  private:
   const Part& part_;
-  size_t row_, last_, from_, count_, step_;
+  size_t row_, last_, from_, bytes_, step_;
+  const Read read_;
 };
 
 }  // namespace
@@ -61,12 +90,6 @@ void Part::read(const GemmKernel& kernel, size_t row, size_t from, size_t count,
     kernel.less_floats(values, by, count, out);
   else
     std::memcpy(out, values, count * sizeof(float));
-}
-
-void Part::fetch(size_t row, size_t from, size_t count) const {
-  const size_t size = x.is_double ? sizeof(double) : sizeof(float);
-  const char* const start = static_cast<const char*>(x.data) + (row * x.cols + first + from) * size;
-  for (size_t at = 0; at < count * size; at += kLine) __builtin_prefetch(start + at, 0, 2);
 }
 
 Panels::Panels(size_t count, size_t depth) : count_(count), depth_(depth) {
@@ -129,22 +152,35 @@ void project(const Part& part, const Panels& vectors, size_t diagonal, const Wor
     std::vector<float>& a = rows[thread];
     std::vector<double>& c = sums[thread];
     const size_t count = whole(end - begin, kRows);
-    a.assign(together * kStride, 0);
+    a.assign(2 * together * kStride, 0);
     c.assign(together * stride, 0);
+    float *now = a.data(), *next = now + together * kStride;
+    const auto read = [&](size_t from, float* to, size_t calls) {
+      const size_t depth = std::min(kDepth, d - from);
+      return Ahead(part, begin, depth == 0 ? begin : end, from, depth, calls, [&, from, depth, to](size_t i) {
+        part.read(workers.kernel, i, from, depth, to + (i - begin) * kStride);
+      });
+    };
+    read(0, now, 1).rest();
+    const size_t share = kDepth * kPanel / (count / kRows);
     for (size_t from = 0; from < d; from += kDepth) {
       const size_t depth = std::min(kDepth, d - from);
-      const size_t next = std::min(kDepth, d - from - depth);
-      for (size_t i = begin; i < end; ++i) part.read(workers.kernel, i, from, depth, &a[(i - begin) * kStride]);
-      Ahead ahead(part, begin, end, from + depth, next, (last - first) * (count / kRows));
+      auto ahead = read(from + depth, next, (last - first) * (count / kRows));
       for (size_t p = first; p < last; ++p) {
         const float* const panel = vectors.at(p, from);
+        // the next one that the block meets comes meanwhile
+        const float* const then = p + 1 < last ? vectors.at(p + 1, from) : vectors.at(first, from + depth);
         // what lies beyond the diagonal of all rows of a block is left out
         const size_t beyond = p * kPanel > diagonal + begin ? p * kPanel - diagonal - begin : 0;
         for (size_t i = beyond / kRows * kRows; i < count; i += kRows) {
-          ahead.some();
-          workers.kernel.add(&a[i * kStride], kStride, panel, depth, &c[i * stride + (p - first) * kPanel], stride);
+          Wanted wanted = ahead.some();
+          if (p + 1 < last || from + depth < d) wanted.add(then + i / kRows * share, share * sizeof(float));
+          workers.kernel.add(now + i * kStride, kStride, panel, depth, &c[i * stride + (p - first) * kPanel], stride,
+                             wanted.runs());
         }
       }
+      ahead.rest();
+      std::swap(now, next);
     }
     take(begin, end - begin, first * kPanel, std::min(vectors.count(), last * kPanel) - first * kPanel, c.data(),
          stride);
@@ -156,35 +192,54 @@ void combine(const Coefficients& left, const Part& part, bool lower, const Worke
   const size_t n = part.x.rows, d = part.cols, height = left.blocks() * kRows;
   const size_t together = std::clamp(kSums / height / kPanel, size_t{1}, kMostPanels);
   const size_t stride = together * kPanel;
-  std::vector<std::vector<float>> columns(workers.pool.size());
-  std::vector<std::vector<double>> sums(workers.pool.size());
-  workers.pool.for_blocks(d, stride, [&](unsigned thread, size_t begin, size_t end) {
-    workers.control.check();
-    std::vector<float>& b = columns[thread];
-    std::vector<double>& c = sums[thread];
-    const size_t panels = (end - begin + kPanel - 1) / kPanel;
-    const size_t from_row = lower ? begin / kRows * kRows : 0;
-    b.assign(together * kDepth * kPanel, 0);
-    c.assign(height * stride, 0);
+  std::atomic<size_t> columns{0};  // that nobody has taken
+  workers.pool.run([&](unsigned) {
+    std::vector<float> b(2 * kDepth * stride);
+    std::vector<double> c(height * stride);
+    float *now = b.data(), *next = now + kDepth * stride;
     float row[kMostPanels * kPanel] = {};
-    for (size_t from = 0; from < n; from += kDepth) {
-      const size_t depth = std::min(kDepth, n - from);
-      for (size_t j = 0; j < depth; ++j) {
-        part.read(workers.kernel, from + j, begin, end - begin, row);
-        for (size_t p = 0; p < panels; ++p)
-          std::memcpy(&b[(p * kDepth + j) * kPanel], row + p * kPanel, sizeof(float) * kPanel);
-      }
-      const size_t next = from + depth;
-      Ahead ahead(part, next, std::min(n, next + kDepth), begin, end - begin, panels * ((height - from_row) / kRows));
-      for (size_t p = 0; p < panels; ++p) {
-        for (size_t i = from_row; i < height; i += kRows) {
-          ahead.some();
-          workers.kernel.add(left.row(i) + from, left.stride(), &b[p * kDepth * kPanel], depth,
-                             &c[i * stride + p * kPanel], stride);
+    // Rows from `from` on, of the columns that start at `begin`.
+    const auto read = [&](size_t begin, size_t from, float* to, size_t calls) {
+      const size_t count = std::min(stride, d - std::min(d, begin)), end = std::min(n, from + kDepth);
+      return Ahead(part, count == 0 ? end : from, end, begin, count, calls, [&, begin, from, count, to](size_t j) {
+        const float* values = count % kPanel == 0 ? part.plain(j, begin) : nullptr;
+        if (values == nullptr) {
+          part.read(workers.kernel, j, begin, count, row);
+          values = row;
         }
+        for (size_t p = 0; p * kPanel < count; ++p)
+          std::memcpy(to + (p * kDepth + j - from) * kPanel, values + p * kPanel, sizeof(float) * kPanel);
+      });
+    };
+    size_t begin = columns.fetch_add(stride);
+    read(begin, 0, now, 1).rest();
+    while (begin < d) {
+      workers.control.check();
+      // taken early, so that its first rows come during the last product of this one
+      const size_t after = columns.fetch_add(stride);
+      const size_t cols = std::min(stride, d - begin), panels = (cols + kPanel - 1) / kPanel;
+      const size_t from_row = lower ? begin / kRows * kRows : 0;
+      const size_t calls = panels * ((height - from_row) / kRows);
+      std::fill(c.begin(), c.end(), 0.0);
+      for (size_t from = 0; from < n; from += kDepth) {
+        const size_t depth = std::min(kDepth, n - from);
+        const bool last = from + depth == n;
+        auto ahead = read(last ? after : begin, last ? 0 : from + depth, next, calls);
+        for (size_t p = 0; p < panels; ++p) {
+          for (size_t i = from_row; i < height; i += kRows) {
+            Wanted wanted = ahead.some();
+            for (size_t q = i + kRows; q < std::min(height, i + 2 * kRows); ++q)
+              wanted.add(left.row(q) + from, depth * sizeof(float));
+            workers.kernel.add(left.row(i) + from, left.stride(), now + p * kDepth * kPanel, depth,
+                               &c[i * stride + p * kPanel], stride, wanted.runs());
+          }
+        }
+        ahead.rest();
+        std::swap(now, next);
       }
+      take(from_row, left.count() - from_row, begin, cols, &c[from_row * stride], stride);
+      begin = after;
     }
-    take(from_row, left.count() - from_row, begin, end - begin, &c[from_row * stride], stride);
   });
 }
 

@@ -34,8 +34,16 @@ struct Part {
 
   // Elements [from, from + count) of a row of the part.
   void read(const GemmKernel& kernel, size_t row, size_t from, size_t count, float* out) const;
-  // Asks for them ahead of `read`: short pieces of far rows are nothing that a processor foresees.
-  void fetch(size_t row, size_t from, size_t count) const;
+  // Where they are: float32 or float64.
+  const char* at(size_t row, size_t from) const {
+    return static_cast<const char*>(x.data) + (row * x.cols + first + from) * size();
+  }
+  // The same where nothing has to be done to them; or null.
+  const float* plain(size_t row, size_t from) const {
+    return x.is_double || shift != nullptr ? nullptr : x.f32(row) + first + from;
+  }
+  // Bytes of an element.
+  size_t size() const { return x.is_double ? sizeof(double) : sizeof(float); }
 };
 
 struct Workers {

@@ -86,13 +86,17 @@ Napi::Value feed(const Napi::CallbackInfo& info, Jobs& jobs) {
   if (task.whole &&
       job.Get("data").As<Napi::TypedArray>().ByteOffset() / task.cols / (work->block.is_double ? 8 : 4) < work->first)
     throw Napi::RangeError::New(info.Env(), "pcaFeed: the rows before these, in front of them.");
+  // what the first of them gives counts
+  const Matrix room = shared_matrix(job, "components", task.dims, task.cols);
+  if (room.is_double) throw Napi::TypeError::New(info.Env(), "pcaFeed: the components are float32.");
   return jobs.start(info.Env(), {
                                     .run =
-                                        [work] {
+                                        [work, room] {
                                           std::unique_ptr<reduce::PcaFit>& fit = work->handle->fit;
                                           if (fit == nullptr) {
                                             reduce::PcaTask& task = work->handle->task;
                                             task.device = choice_of(task.device.index);
+                                            task.room = static_cast<float*>(const_cast<void*>(room.data));
                                             fit = reduce::PcaFit::make(task);
                                           }
                                           fit->feed(work->block, work->first, work->control,
@@ -100,7 +104,7 @@ Napi::Value feed(const Napi::CallbackInfo& info, Jobs& jobs) {
                                         },
                                     .resolve = [](Napi::Env env) { return env.Undefined(); },
                                     .cancel = [work] { work->control.cancel(); },
-                                    .keep = {job.Get("data"), job.Get("control")},
+                                    .keep = {job.Get("data"), job.Get("components"), job.Get("control")},
                                 });
 }
 
@@ -113,7 +117,7 @@ Napi::Value end_pass(const Napi::CallbackInfo& info, Jobs& jobs) {
                                     .run = [work] { work->handle->fit->end_pass(work->control); },
                                     .resolve = [](Napi::Env env) { return env.Undefined(); },
                                     .cancel = [work] { work->control.cancel(); },
-                                    .keep = {job.Get("control")},
+                                    .keep = {job.Get("components"), job.Get("control")},
                                 });
 }
 
@@ -137,26 +141,18 @@ Napi::Value take(const Napi::CallbackInfo& info, Jobs& jobs) {
   reduce::PcaFit& fit = begun(info);
   work->handle = handle_of(info[0]);
   const size_t k = fit.components().variance.size();
-  const Matrix vectors = shared_matrix(job, "components", k, fit.task.cols);
   const Matrix scores = shared_matrix(job, "scores", fit.task.rows, k);
-  if (vectors.data != nullptr && (vectors.is_double || fit.components().vectors.size() != k * fit.task.cols))
-    throw Napi::RangeError::New(info.Env(), "pcaTake: components are float32, where there are any.");
+  if (scores.data == nullptr) throw Napi::RangeError::New(info.Env(), "pcaTake: room for the scores.");
   const bool whiten = job.Get("whiten").ToBoolean();
-  return jobs.start(info.Env(), {
-                                    .run =
-                                        [work, &fit, vectors, scores, whiten] {
-                                          const Buffer<float>& from = fit.components().vectors;
-                                          if (vectors.data != nullptr)
-                                            std::copy_n(from.data(), from.size(),
-                                                        static_cast<float*>(const_cast<void*>(vectors.data)));
-                                          if (scores.data != nullptr)
-                                            fit.scores(const_cast<void*>(scores.data), scores.is_double, whiten,
-                                                       work->control);
-                                        },
-                                    .resolve = [](Napi::Env env) { return env.Undefined(); },
-                                    .cancel = [work] { work->control.cancel(); },
-                                    .keep = {job.Get("components"), job.Get("scores"), job.Get("control")},
-                                });
+  return jobs.start(
+      info.Env(),
+      {
+          .run = [work, &fit, scores,
+                  whiten] { fit.scores(const_cast<void*>(scores.data), scores.is_double, whiten, work->control); },
+          .resolve = [](Napi::Env env) { return env.Undefined(); },
+          .cancel = [work] { work->control.cancel(); },
+          .keep = {job.Get("scores"), job.Get("control")},
+      });
 }
 
 Napi::Value transform(const Napi::CallbackInfo& info, Jobs& jobs) {

@@ -56,7 +56,7 @@ void float_group(const Points& points, const Chosen& left, const Chosen& right, 
       for (size_t p = 0; p < panels.panels(); ++p)
         for (size_t i = 0; i < whole; i += kGemmRows)
           kernel.add(rows + i * width + from, width, panels.at(p, from), depth, &room.sums[i * stride + p * kPanel],
-                     stride);
+                     stride, nullptr);
     }
     take(begin, count, first_col, cols, room.sums.data(), stride);
   });

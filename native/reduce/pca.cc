@@ -22,6 +22,11 @@ PcaFit::PcaFit(const PcaTask& t) : task(t), pool_(t.threads) {
   if (t.device.library != nullptr) device_ = std::make_unique<linear::Device>(t.device, widest);
 }
 
+void PcaFit::make_vectors(size_t k) {
+  if (task.room == nullptr) vectors_ = Buffer<float>(k * task.cols);
+  found_.vectors = {task.room == nullptr ? vectors_.data() : task.room, k * task.cols};
+}
+
 void transform(const Matrix& rows, const double* mean, const float* vectors, size_t k, const double* scale, void* out,
                bool is_double, unsigned threads, const std::string& simd, const Control& control,
                const linear::DeviceChoice& device) {

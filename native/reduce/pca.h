@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,7 @@ struct PcaTask {
   unsigned threads = 0;
   std::string simd;
   linear::DeviceChoice device{};  // that the products are computed on
+  float* room = nullptr;          // [dims, cols] for the components; null: memory of the fit
 };
 
 // What was found; k = variance.size().
@@ -48,7 +50,7 @@ struct Components {
   double total = 0;              // variance of all columns together
   size_t rank = 0;               // that could be told apart from rounding
   size_t passes = 0;             // over the data
-  Buffer<float> vectors;         // [k, d], or nothing
+  std::span<float> vectors;      // [k, d], or nothing
 };
 
 class PcaFit {
@@ -58,7 +60,8 @@ class PcaFit {
 
   // The row at which the pass that is due begins; N where none is.
   virtual size_t first_row() const = 0;
-  // Rows first.. of the matrix, in their order, to the last one; `done` hears how many rows of the block are done.
+  // Rows first.. of the matrix, in their order, to the last one; `done` hears how many rows of the block are done,
+  // from any thread.
   // Throws Error ERR_NOT_FINITE or ERR_PCA_OVERFLOW with the row of the block, ERR_DEVICE, ERR_MEMORY, ERR_CANCELLED.
   virtual void feed(const Matrix& block, size_t first, const Control& control,
                     const std::function<void(size_t)>& done) = 0;
@@ -79,7 +82,12 @@ class PcaFit {
   linear::Workers workers_of(const Control& control) { return {pool_, control, gemm_kernel(task.simd), device_.get()}; }
   ThreadPool pool_;
   std::unique_ptr<linear::Device> device_;  // null: the processor
+  // Gives the k components memory.
+  void make_vectors(size_t k);
   Components found_;
+
+ private:
+  Buffer<float> vectors_;
 };
 
 // Rows [n, d] less the mean, times `vectors` [k, d] transposed, each column times its `scale` (null = 1): [n, k], to

@@ -70,7 +70,7 @@ class CovarianceFit : public PcaFit {
     const size_t k = describe(e.values, moments_.scatter(), task.rows, task.dims, found_);
     found_.mean = moments_.mean();
     found_.passes = 1;
-    found_.vectors = Buffer<float>(k * d);
+    make_vectors(k);
     for (size_t i = 0; i < k * d; ++i) found_.vectors[i] = static_cast<float>(e.vectors[i]);
     normalise(found_.vectors.data(), k, d, pool_);
     done_ = true;

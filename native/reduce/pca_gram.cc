@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 
@@ -35,7 +36,7 @@ class GramFit : public PcaFit {
             const std::function<void(size_t)>& done) override {
     const linear::Workers workers = workers_of(control);
     if (stage_ == Stage::kComponents) {
-      combine(block, first, workers);
+      combine(block, first, workers, done);
       return;
     }
     if (begin_ == 0) moments_.add(block, task.overwrite, pool_, control, doubles_kernel(task.simd));
@@ -185,8 +186,7 @@ class GramFit : public PcaFit {
     found_.mean = moments_.mean();
     vectors_ = std::move(e.vectors);
     if (task.components) {
-      found_.vectors = Buffer<float>(k * task.cols);
-      std::fill_n(found_.vectors.data(), found_.vectors.size(), 0.0F);
+      make_vectors(k);
       return;
     }
     // The sign that scores of largest magnitude make positive, where nobody asked for the components.
@@ -199,20 +199,24 @@ class GramFit : public PcaFit {
     }
   }
 
-  void combine(const Matrix& block, size_t first, const linear::Workers& workers) {
+  void combine(const Matrix& block, size_t first, const linear::Workers& workers,
+               const std::function<void(size_t)>& done) {
     const size_t k = found_.variance.size(), n = task.rows, d = task.cols;
     linear::Coefficients left(k, block.rows);
     for (size_t q = 0; q < k; ++q) {
       const double scale = 1 / std::sqrt(found_.variance[q] * static_cast<double>(n - 1));
       for (size_t i = 0; i < block.rows; ++i) left.row(q)[i] = static_cast<float>(vectors_[q * n + first + i] * scale);
     }
+    std::atomic<size_t> columns{0};
     // Scores have the mean 0: what is subtracted from all rows makes no difference.
     linear::combine(left, linear::Part(block, task.overwrite ? nullptr : found_.mean.data()), false, workers,
                     [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
                       for (size_t q = 0; q < rows; ++q) {
                         float* const out = &found_.vectors[(row + q) * d + col];
-                        for (size_t j = 0; j < cols; ++j) out[j] += static_cast<float>(sums[q * stride + j]);
+                        for (size_t j = 0; j < cols; ++j)
+                          out[j] = static_cast<float>(sums[q * stride + j]) + (first == 0 ? 0 : out[j]);
                       }
+                      done(block.rows * (columns += cols) / d);
                     });
   }
 

@@ -413,7 +413,7 @@ class KrylovFit : public PcaFit {
     linear::Coefficients left(k, used_);
     for (size_t q = 0; q < k; ++q)
       for (size_t c = 0; c < used_; ++c) left.row(q)[c] = static_cast<float>(e.vectors[q * used_ + c]);
-    found_.vectors = Buffer<float>(k * d);
+    make_vectors(k);
     linear::combine(left, vectors_from(0, used_), false, workers,
                     [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
                       for (size_t q = 0; q < rows; ++q)

@@ -119,6 +119,7 @@ TEST("eigenvectors satisfy their definition, are orthonormal, and are the same b
 
 struct Fitted {
   reduce::Components found;
+  std::vector<float> vectors;  // that `found` shows
   std::vector<double> scores;
 };
 
@@ -137,8 +138,9 @@ Fitted fit(const Matrix& x, reduce::PcaTask task, size_t block) {
   }
   Fitted out;
   const reduce::Components& c = pca->components();
-  out.found = {c.mean, c.variance, c.total, c.rank, c.passes, Buffer<float>(c.vectors.size())};
-  std::copy_n(c.vectors.data(), c.vectors.size(), out.found.vectors.data());
+  out.found = c;
+  out.vectors.assign(c.vectors.begin(), c.vectors.end());
+  out.found.vectors = out.vectors;
   if (pca->has_scores()) {
     out.scores.resize(x.rows * c.variance.size());
     pca->scores(out.scores.data(), true, false, control);
@@ -166,7 +168,7 @@ struct Truth {
     ThreadPool pool(1);
     values = linear::eigen(copy, d, 0, pool, Control(), doubles_kernel("")).values;
   }
-  double captured(const Buffer<float>& vectors, size_t k) const {
+  double captured(std::span<const float> vectors, size_t k) const {
     double sum = 0;
     for (size_t q = 0; q < k; ++q)
       for (size_t a = 0; a < d; ++a)
