@@ -168,13 +168,20 @@ inline thread_local AsyncCopies* async_copies = nullptr;  // of the thread whose
 
 }  // namespace coregain::cuda
 
-// What was given to it and has not run yet.
 struct EmulatedStream {
-  std::vector<std::function<void()>> work;
-  void run() {
+  void give(std::function<void()> work) {
     const std::lock_guard lock(coregain::cuda::emulated().mutex);
-    for (const std::function<void()>& each : std::exchange(work, {})) each();
+    waiting.push_back(std::move(work));
   }
+  // Runs what was given to it since, and says whether there was something.
+  bool run() {
+    const std::lock_guard lock(coregain::cuda::emulated().mutex);
+    const std::vector<std::function<void()>> works = std::exchange(waiting, {});
+    for (const std::function<void()>& work : works) work();
+    return !works.empty();
+  }
+
+  std::vector<std::function<void()>> waiting;
 };
 
 struct cudaDeviceProp {
@@ -318,17 +325,15 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 // Says once that there is work.
 inline cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  const bool idle = stream->work.empty();
-  stream->run();
-  return idle ? cudaSuccess : cudaErrorNotReady;
+  return stream->run() ? cudaErrorNotReady : cudaSuccess;
 }
 // Pageable memory too: the real one may, or may not, take it before the call returns.
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, int, cudaStream_t stream) {
-  stream->work.emplace_back([=] { std::memcpy(to, from, bytes); });
+  stream->give([=] { std::memcpy(to, from, bytes); });
   return cudaSuccess;
 }
 inline cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t stream) {
-  stream->work.emplace_back([=] { std::memset(data, value, bytes); });
+  stream->give([=] { std::memset(data, value, bytes); });
   return cudaSuccess;
 }
 
@@ -372,7 +377,7 @@ cudaError_t emulate_as(cudaStream_t stream, unsigned blocks, unsigned threads, s
   if (shared > device.shared) return cudaErrorInvalidValue;
   if (together && blocks > device.multiprocessors) return cudaErrorCooperativeLaunchTooLarge;
   const bool odd = ++device.launches % 2 != 0;
-  stream->work.emplace_back([=] { run_kernel<Block>(blocks, threads, shared, together, odd, kernel); });
+  stream->give([=] { run_kernel<Block>(blocks, threads, shared, together, odd, kernel); });
   return cudaSuccess;
 }
 
