@@ -5,10 +5,10 @@
  *
  * writes the order (int64) and prints one line of JSON: seconds, cpuSeconds, peakBytes and what the engine reports.
  */
-import { readFileSync } from 'node:fs';
 import { readEmbeddings, writeNpy } from 'coregain';
 import { native } from '#lib/native.js';
 import { partition } from '#lib/select/bins.js';
+import { peakBytes } from './script.mjs';
 
 const [path, bins, out, threads] = process.argv.slice(2);
 const matrix = await readEmbeddings(path);
@@ -20,15 +20,6 @@ const options = { bins: Number(bins), gain: 'cosine', remainder: 'drop', threads
 const { order, engine } = await partition(matrix, options);
 const seconds = (performance.now() - start) / 1000;
 const { user, system } = process.cpuUsage(cpuBefore);
-
-/** `maxRSS` would count the parent's memory before exec. */
-function peakBytes() {
-  try {
-    return 1024 * Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
-  } catch {
-    return process.resourceUsage().maxRSS * 1024;
-  }
-}
 
 const peak = peakBytes();
 await writeNpy(out, { data: BigInt64Array.from(order, BigInt), shape: [order.length] });

@@ -4,23 +4,13 @@
  *
  *   node bench/diagnostics.mjs [--out bench/results/diagnostics-<date>.json]
  */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { embed, generateScenes, openDataset, openEncoder, readEmbeddings, redundancy } from 'coregain';
+import { optionsOf, save } from './script.mjs';
 
-const date = new Date().toISOString();
-const { values } = parseArgs({
-  options: {
-    out: {
-      type: 'string',
-      default: fileURLToPath(new URL(`results/diagnostics-${date.slice(0, 10)}.json`, import.meta.url)),
-    },
-  },
-});
+const { out } = optionsOf('diagnostics', {});
 const results = [];
 for (const regime of ['uniform', 'logs']) {
   for (let seed = 0; seed < 5; seed++) {
@@ -42,14 +32,4 @@ for (const regime of ['uniform', 'logs']) {
     rmSync(folder, { recursive: true });
   }
 }
-const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim();
-const report = {
-  what: 'Redundancy of rendered scenes',
-  date,
-  commit,
-  cpu: cpus()[0].model,
-  cores: cpus().length,
-  results,
-};
-writeFileSync(values.out, `${JSON.stringify(report, null, 1)}\n`);
-console.log(`written to ${values.out}`);
+save(out, { what: 'Redundancy of rendered scenes', results });

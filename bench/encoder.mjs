@@ -6,32 +6,19 @@
  *
  * Options: --threads 2, --repeats 5, --batches 1,8, --out bench/results/encoder-<date>.json
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { spreadOf } from '#lib/bench/statistics.js';
 import { openEncoder } from '#lib/models/openEncoder.js';
+import { here, optionsOf, save } from './script.mjs';
 
-const date = new Date().toISOString();
-const { values } = parseArgs({
-  options: {
-    python: { type: 'string' },
-    threads: { type: 'string', default: '2' },
-    repeats: { type: 'string', default: '5' },
-    batches: { type: 'string', default: '1,8' },
-    out: {
-      type: 'string',
-      default: fileURLToPath(new URL(`results/encoder-${date.slice(0, 10)}.json`, import.meta.url)),
-    },
-  },
+const { python, threads, repeats, batches, out } = optionsOf('encoder', {
+  python: undefined,
+  threads: 2,
+  repeats: 5,
+  batches: '1,8',
 });
-const threads = Number(values.threads);
-const repeats = Number(values.repeats);
-const batches = values.batches.split(',').map(Number);
 
 async function ours() {
   const start = performance.now();
@@ -48,8 +35,8 @@ async function ours() {
 }
 
 async function pytorch(attention) {
-  const script = fileURLToPath(new URL('encoder_pytorch.py', import.meta.url));
-  const child = spawn(values.python, [script, '--threads', values.threads, '--attention', attention], {
+  const script = here('encoder_pytorch.py');
+  const child = spawn(python, [script, '--threads', String(threads), '--attention', attention], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -67,12 +54,12 @@ async function pytorch(attention) {
 }
 
 const contestants = { coregain: await ours() };
-if (values.python) {
+if (python) {
   contestants.pytorch = await pytorch('explicit');
   contestants.pytorchSdpa = await pytorch('sdpa');
 }
 const results = [];
-for (const batch of batches) {
+for (const batch of batches.split(',').map(Number)) {
   const samples = Object.fromEntries(Object.keys(contestants).map((name) => [name, []]));
   for (let round = -1; round < repeats; round++) {
     for (const [name, { time }] of Object.entries(contestants)) {
@@ -81,9 +68,7 @@ for (const batch of batches) {
     }
   }
   for (const [name, seconds] of Object.entries(samples)) {
-    const sorted = seconds.toSorted((a, b) => a - b);
-    const median = (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
-    results.push({ name, batch, median, min: sorted[0], max: sorted.at(-1), seconds });
+    results.push({ name, batch, ...spreadOf(seconds), seconds });
   }
 }
 for (const result of results) {
@@ -97,18 +82,9 @@ for (const result of results) {
 }
 for (const { close } of Object.values(contestants)) await close();
 
-const git = (...args) => execFileSync('git', args, { encoding: 'utf8' }).trim();
-const report = {
+save(out, {
   what: 'MultiMAE base, 224 px, rgb + semseg, 393 tokens, float32; seconds per sample, contestants in turn',
-  date,
-  commit: git('rev-parse', 'HEAD'),
-  cpu: cpus()[0].model,
-  cores: cpus().length,
   threads,
-  node: process.version,
   contestants: Object.fromEntries(Object.entries(contestants).map(([name, { about }]) => [name, about])),
   results,
-};
-mkdirSync(dirname(values.out), { recursive: true });
-writeFileSync(values.out, `${JSON.stringify(report, null, 1)}\n`);
-console.log(`written to ${values.out}`);
+});

@@ -11,11 +11,10 @@
  * only what was under way.
  */
 import { writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { bench } from '#lib/bench/bench.js';
 import { exponents } from '#lib/bench/summarize.js';
 import { benchLines } from '#lib/bench/table.js';
+import { optionsOf } from './script.mjs';
 
 const PARTS = {
   // cosine: the one gain that the paper's algorithm knows
@@ -33,18 +32,14 @@ const PARTS = {
   },
   large: { rows: [400_000], engines: ['lazy'], baselines: [], gain: 'sqeuclidean' },
 };
-const date = new Date().toISOString().slice(0, 10);
-const { values } = parseArgs({
-  options: {
-    kinds: { type: 'string', default: 'real,iso,mix,sph' },
-    dims: { type: 'string', default: '768,1024' },
-    parts: { type: 'string', default: Object.keys(PARTS).join() },
-    threads: { type: 'string', default: '1,2' },
-    repeats: { type: 'string', default: '3' },
-    limit: { type: 'string', default: '120' },
-    python: { type: 'string', default: 'python3' },
-    out: { type: 'string', default: fileURLToPath(new URL(`results/engines-${date}.json`, import.meta.url)) },
-  },
+const values = optionsOf('engines', {
+  kinds: 'real,iso,mix,sph',
+  dims: '768,1024',
+  parts: Object.keys(PARTS).join(),
+  threads: '1,2',
+  repeats: 3,
+  limit: 120,
+  python: 'python3',
 });
 const numbers = (list) => list.split(',').map(Number);
 const parts = values.parts.split(',');
@@ -60,8 +55,8 @@ for (const kind of values.kinds.split(',')) {
       kinds: [kind],
       dims: numbers(values.dims),
       threads: numbers(values.threads),
-      repeats: Number(values.repeats),
-      limitSeconds: Number(values.limit),
+      repeats: values.repeats,
+      limitSeconds: values.limit,
       python: values.python,
       onProgress: ({ done, total }) => console.error(`${kind} ${part}: ${done}/${total}`),
     });

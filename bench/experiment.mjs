@@ -5,24 +5,18 @@
  *
  * `clevr-mini` reads real renders from ../shared/data/clevr-mini beside the checkout.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkExperiment, readConfig, runExperiment } from 'coregain';
+import { here, resultPath, save } from './script.mjs';
 
 const { values, positionals } = parseArgs({
   options: { out: { type: 'string' }, result: { type: 'string' } },
   allowPositionals: true,
 });
 const [name] = positionals;
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const source = await readConfig(here(`experiments/${name}.yaml`));
-const date = new Date().toISOString();
-const git = (...args) => execFileSync('git', args, { encoding: 'utf8' }).trim();
-const commit = git('rev-parse', 'HEAD');
 const config = {
   ...checkExperiment(source.value, source),
   out: values.out ?? join(tmpdir(), `coregain-experiment-${name}`),
@@ -39,11 +33,6 @@ const { summary } = await runExperiment(config, {
 const { runs, comparisons, measures, notes, diagnostics, seconds, title } = summary;
 const report = {
   what: title,
-  date,
-  commit,
-  cpu: cpus()[0].model,
-  cores: cpus().length,
-  node: process.version,
   command: `node bench/experiment.mjs ${name}`,
   seconds,
   config: source.value,
@@ -54,7 +43,4 @@ const report = {
   // Without the curves and the errors of each image, which the folder has.
   runs: runs.map(({ curve, best, perImage: _, ...run }) => ({ ...run, best: curve[best], last: curve.at(-1) })),
 };
-const file = values.result ?? here(`results/experiment-${name}-${date.slice(0, 10)}.json`);
-mkdirSync(dirname(file), { recursive: true });
-writeFileSync(file, `${JSON.stringify(report)}\n`);
-console.log(`written to ${file}`);
+save(values.result ?? resultPath(`experiment-${name}`), report, 0);

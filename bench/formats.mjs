@@ -10,19 +10,20 @@
  * --out bench/results/formats-<date>.json
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { cpus, tmpdir, totalmem } from 'node:os';
+import { tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { deflateRawSync } from 'node:zlib';
 import { openEmbeddings, writeNpy, writeParquet } from 'coregain';
 import { rowMaker } from '#lib/bench/kinds.js';
+import { spreadOf } from '#lib/bench/statistics.js';
 import { literal, openDuckdb } from '#lib/formats/duckdb.js';
 import { filesOf } from '#lib/formats/open.js';
 import { writeSafetensors } from '#lib/weights/safetensors.js';
 import { toHalf } from '#lib/weights/tensor.js';
+import { optionsOf, peakBytes, save } from './script.mjs';
 
 const BLOCK_BYTES = 4 << 20;
 if (process.argv[2] === '--child') {
@@ -30,21 +31,13 @@ if (process.argv[2] === '--child') {
   process.exit();
 }
 
-const date = new Date().toISOString();
-const { values } = parseArgs({
-  options: {
-    rows: { type: 'string', default: '100000' },
-    cols: { type: 'string', default: '768' },
-    repeats: { type: 'string', default: '5' },
-    only: { type: 'string', default: '' },
-    folder: { type: 'string', default: tmpdir() },
-    out: {
-      type: 'string',
-      default: fileURLToPath(new URL(`results/formats-${date.slice(0, 10)}.json`, import.meta.url)),
-    },
-  },
+const { rows, cols, repeats, ...values } = optionsOf('formats', {
+  rows: 100_000,
+  cols: 768,
+  repeats: 5,
+  only: '',
+  folder: tmpdir(),
 });
-const [rows, cols, repeats] = [values.rows, values.cols, values.repeats].map(Number);
 const folder = mkdtempSync(join(values.folder, 'coregain-formats-'));
 const data = new Float32Array(new SharedArrayBuffer(rows * cols * 4));
 const fill = rowMaker('mix', cols, 1);
@@ -123,16 +116,7 @@ async function readAll(source) {
   await file.close();
   const { dtype, rows: n, cols: d } = file;
   const seconds = { open: (opened - start) / 1000, read: (end - start) / 1000 };
-  console.log(JSON.stringify({ dtype, rows: n, cols: d, seconds, last: [...last], peakBytes: peakMemory() }));
-}
-
-/** Linux counts the parent's memory before exec into `maxRSS`, but not into VmHWM. */
-function peakMemory() {
-  try {
-    return Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
-  } catch {
-    return process.resourceUsage().maxRSS * 1024;
-  }
+  console.log(JSON.stringify({ dtype, rows: n, cols: d, seconds, last: [...last], peakBytes: peakBytes() }));
 }
 
 function child(source) {
@@ -167,10 +151,7 @@ function dropPages(paths) {
   }
 }
 
-const summary = (seconds) => {
-  const sorted = seconds.toSorted((a, b) => a - b);
-  return { median: sorted[sorted.length >> 1], min: sorted[0], max: sorted.at(-1), seconds };
-};
+const summary = (seconds) => ({ ...spreadOf(seconds), seconds });
 
 function check(name, { rows: n, cols: d, last }, stored = (value) => value) {
   const expected = data.subarray((rows - 1) * cols);
@@ -238,20 +219,12 @@ for (const [name, format] of Object.entries(FORMATS)) {
 }
 rmSync(folder, { recursive: true });
 
-mkdirSync(dirname(values.out), { recursive: true });
-const report = {
+save(values.out, {
   what: `reading ${rows} x ${cols} embeddings (mixture of 50 Gaussians on the unit sphere) in blocks of 4 MiB, each repeat in its own process; MB are 10^6 bytes; dd with bs=4M`,
-  date,
-  commit: execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim(),
-  cpu: cpus()[0]?.model,
-  cores: cpus().length,
   memoryBytes: totalmem(),
-  node: process.version,
   repeats,
   results,
-};
-writeFileSync(values.out, `${JSON.stringify(report, null, 1)}\n`);
-console.log(values.out);
+});
 
 // Writers of what the package itself does not write.
 

@@ -9,30 +9,17 @@
  * Options: --device cuda, --preset base, --batch 32, --repeats 10, --only <part of a name: embedding, DPT F=64, end to end>,
  * --out bench/results/gpu-<date>.json
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { doctor, openEncoder, presets } from 'coregain';
+import { spreadOf } from '#lib/bench/statistics.js';
 import { aggregate, aggregationMatrix } from '#lib/embed/aggregate.js';
 import { executionOf } from '#lib/onnx/placement.js';
 import { openTrainer } from '#lib/train/trainer.js';
 import { modelWeights, trainingGraph } from '#lib/train/trainingGraph.js';
+import { optionsOf, save } from './script.mjs';
 
-const date = new Date().toISOString();
-const { values } = parseArgs({
-  options: {
-    device: { type: 'string', default: 'cuda' },
-    preset: { type: 'string', default: 'base' },
-    batch: { type: 'string', default: '32' },
-    repeats: { type: 'string', default: '10' },
-    only: { type: 'string', default: '' },
-    out: { type: 'string', default: fileURLToPath(new URL(`results/gpu-${date.slice(0, 10)}.json`, import.meta.url)) },
-  },
-});
-const { device } = values;
+const values = optionsOf('gpu', { device: 'cuda', preset: 'base', batch: 32, repeats: 10, only: '' });
+const { device, batch, repeats } = values;
 const config = presets[values.preset];
-const repeats = Number(values.repeats);
 const ADAMW = { kind: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.05, layerDecay: 1 };
 
 const product = (shape) => shape.reduce((size, dim) => size * dim, 1);
@@ -47,7 +34,7 @@ async function median(work) {
     await work();
     if (round >= 0) seconds.push((performance.now() - start) / 1000); // two rounds warm up
   }
-  return seconds.sort((a, b) => a - b)[seconds.length >> 1];
+  return spreadOf(seconds).median;
 }
 
 async function embedding() {
@@ -62,7 +49,6 @@ async function embedding() {
   const ranges = encoder.tokenRanges(image, image);
   const tokens = ranges.global[1];
   const matrix = aggregationMatrix('mean', tokens, []);
-  const batch = Number(values.batch);
   const images = input(batch);
   const tokensBack = await median(async () => {
     const [all] = await encoder.encode(images, [layer]);
@@ -139,12 +125,17 @@ const cases = {
   'DPT F=64, end to end': () => training(depth(64, 'end-to-end'), 4),
 };
 const { machine, cuda, providers } = await doctor();
-const result = { date, device, preset: values.preset, machine, cuda, tf32: providers[device]?.tf32 };
+const result = {
+  what: 'ONNX Runtime on a GPU',
+  device,
+  preset: values.preset,
+  machine,
+  cuda,
+  tf32: providers[device]?.tf32,
+};
 for (const [name, measure] of Object.entries(cases)) {
   if (!name.includes(values.only)) continue;
   result[name] = await measure();
   console.log(name, result[name]);
 }
-mkdirSync(dirname(values.out), { recursive: true });
-writeFileSync(values.out, `${JSON.stringify(result, null, 2)}\n`);
-console.log(`Written: ${values.out}`);
+save(values.out, result);

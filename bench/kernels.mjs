@@ -8,28 +8,22 @@
  * --out bench/results/kernels-<date>.json
  */
 import { writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { benchKernels, KERNELS } from '#lib/bench/kernelBench.js';
 import { kernelLines } from '#lib/cli/benchKernels.js';
+import { optionsOf } from './script.mjs';
 
-const date = new Date().toISOString().slice(0, 10);
-const { values } = parseArgs({
-  options: {
-    dims: { type: 'string', default: '768' },
-    repeats: { type: 'string', default: '5' },
-    threads: { type: 'string', default: '0' },
-    devices: { type: 'string', default: 'cpu' },
-    python: { type: 'string', default: 'python3' },
-    out: { type: 'string', default: fileURLToPath(new URL(`results/kernels-${date}.json`, import.meta.url)) },
-  },
+const { dims, repeats, threads, devices, python, out } = optionsOf('kernels', {
+  dims: 768,
+  repeats: 5,
+  threads: 0,
+  devices: 'cpu',
+  python: 'python3',
 });
-const { python, out } = values;
 const shared = {
-  dims: Number(values.dims),
-  repeats: Number(values.repeats),
-  threads: Number(values.threads) || undefined,
-  devices: values.devices.split(','),
+  dims,
+  repeats,
+  threads: threads || undefined,
+  devices: devices.split(','),
   python,
 };
 const reports = [];

@@ -5,29 +5,13 @@
  *
  * Options: --rows 100000 --cols 64 --threads 2 --repeats 3 --out bench/results/objectives-<date>.json
  */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { rowMaker } from '#lib/bench/kinds.js';
+import { spreadOf } from '#lib/bench/statistics.js';
 import { maximize } from '#lib/select/maximize.js';
+import { optionsOf, save } from './script.mjs';
 
-const date = new Date().toISOString();
-const { values } = parseArgs({
-  options: {
-    rows: { type: 'string', default: '100000' },
-    cols: { type: 'string', default: '64' },
-    threads: { type: 'string', default: '2' },
-    repeats: { type: 'string', default: '3' },
-    out: {
-      type: 'string',
-      default: fileURLToPath(new URL(`results/objectives-${date.slice(0, 10)}.json`, import.meta.url)),
-    },
-  },
-});
-const [rows, cols, threads, repeats] = [values.rows, values.cols, values.threads, values.repeats].map(Number);
+const values = optionsOf('objectives', { rows: 100_000, cols: 64, threads: 2, repeats: 3 });
+const { rows, cols, threads, repeats } = values;
 
 const data = new Float32Array(new SharedArrayBuffer(rows * cols * 4));
 const fill = rowMaker('mix', cols, 1);
@@ -51,32 +35,19 @@ for (let repeat = 0; repeat < repeats; repeat++) {
     facts[k] = { optimizer: engine.optimizer, simd: engine.simd, evaluations };
   }
 }
-const results = contestants.map((options, k) => {
-  const seconds = runs[k].toSorted((a, b) => a - b);
-  return {
-    ...options,
-    ...facts[k],
-    median: seconds[seconds.length >> 1],
-    min: seconds[0],
-    max: seconds.at(-1),
-    seconds,
-  };
-});
+const results = contestants.map((options, k) => ({
+  ...options,
+  ...facts[k],
+  ...spreadOf(runs[k]),
+  seconds: runs[k],
+}));
 for (const { objective, optimizer, budget, evaluations, median, min, max } of results) {
   const spread = `${median.toFixed(1)} s (${min.toFixed(1)}..${max.toFixed(1)})`;
   console.log(`${JSON.stringify(objective)} ${optimizer}, ${budget} rows: ${spread}, ${evaluations} gains`);
 }
 
-mkdirSync(dirname(values.out), { recursive: true });
-const report = {
+save(values.out, {
   what: `seconds of maximize, ${rows} x ${cols} float32, mixture of 50 Gaussians on the unit sphere`,
-  date,
-  commit: execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim(),
-  cpu: cpus()[0]?.model,
-  cores: cpus().length,
   threads,
-  node: process.version,
   results,
-};
-writeFileSync(values.out, `${JSON.stringify(report, null, 1)}\n`);
-console.log(values.out);
+});

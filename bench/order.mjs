@@ -7,23 +7,11 @@
  * Options: --cases 5000, --seed 0, --out bench/results/order-<date>.json
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { native } from '#lib/native.js';
 import { below, stream } from '#lib/select/random.js';
+import { here, optionsOf, save } from './script.mjs';
 
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const date = new Date().toISOString();
-const { values } = parseArgs({
-  options: {
-    cases: { type: 'string', default: '5000' },
-    seed: { type: 'string', default: '0' },
-    out: { type: 'string', default: here(`results/order-${date.slice(0, 10)}.json`) },
-  },
-});
+const values = optionsOf('order', { cases: 5000, seed: 0 });
 
 // The oracle and its data are part of the tests, in TypeScript.
 const compiled = here('../build/oracle');
@@ -50,14 +38,14 @@ const { oracle } = await import(`${compiled}/oracle.js`);
 const { cloud, clouds } = await import(`${compiled}/data.js`);
 
 const levels = native().cpu().available;
-const words = stream(Number(values.seed), 0);
+const words = stream(values.seed, 0);
 const pick = (choices) => choices[below(words, choices.length)];
 const start = performance.now();
 const totals = { cases: 0, steps: 0, tiedSteps: 0, float64Decisions: 0, exactDecisions: 0, mismatches: 0 };
 const kinds = Object.fromEntries(Object.keys(clouds).map((kind) => [kind, { ...totals }]));
 const mismatches = [];
 
-for (let i = 0; i < Number(values.cases); i++) {
+for (let i = 0; i < values.cases; i++) {
   const kind = pick(Object.keys(clouds));
   const rows = 1 + below(words, 48);
   const cols = pick([1, 2, 3, 4, 7, 8, 15, 16, 17, 24, 33]);
@@ -91,23 +79,13 @@ console.log(
   `${totals.cases} cases, ${totals.steps} steps (${totals.tiedSteps} with ties): ${totals.mismatches} mismatches; ` +
     `float64 decided ${totals.float64Decisions} times, exact integers ${totals.exactDecisions} times; ${seconds.toFixed(0)} s`,
 );
-const git = (...args) => execFileSync('git', args, { encoding: 'utf8', cwd: here('.') }).trim();
-const report = {
+save(values.out, {
   what: 'order of the native engine against the big-integer oracle: random small problems, SIMD levels and threads',
-  date,
-  commit: git('rev-parse', 'HEAD'),
-  changed: git('status', '--porcelain', '--untracked-files=no', '../lib', '../native') !== '',
-  cpu: cpus()[0].model,
-  cores: cpus().length,
   simdLevels: levels,
-  node: process.version,
-  seed: Number(values.seed),
+  seed: values.seed,
   seconds,
   ...totals,
   kinds,
   mismatchedCases: mismatches.slice(0, 100),
-};
-mkdirSync(dirname(values.out), { recursive: true });
-writeFileSync(values.out, `${JSON.stringify(report, null, 1)}\n`);
-console.log(`written to ${values.out}`);
+});
 if (totals.mismatches > 0) process.exitCode = 1;

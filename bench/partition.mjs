@@ -10,29 +10,24 @@
  * time grows with the cube of N), --python python3, --out bench/results/partition-<date>.json
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { spreadOf } from '#lib/bench/statistics.js';
 import { readNpyHeader, writeNpy } from '#lib/formats/npy.js';
 import { stream } from '#lib/select/random.js';
+import { here, optionsOf, save } from './script.mjs';
 
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const date = new Date().toISOString();
-const { values } = parseArgs({
-  options: {
-    rows: { type: 'string', default: '10000' },
-    cols: { type: 'string', default: '768' },
-    bins: { type: 'string', default: '10' },
-    threads: { type: 'string', default: '2' },
-    repeats: { type: 'string', default: '5' },
-    'paper-repeats': { type: 'string', default: '1' },
-    python: { type: 'string', default: 'python3' },
-    out: { type: 'string', default: here(`results/partition-${date.slice(0, 10)}.json`) },
-  },
+const values = optionsOf('partition', {
+  rows: 10_000,
+  cols: 768,
+  bins: 10,
+  threads: 2,
+  repeats: 5,
+  'paper-repeats': 1,
+  python: 'python3',
 });
-const [rows, cols, bins, repeats] = ['rows', 'cols', 'bins', 'repeats'].map((name) => Number(values[name]));
+const { rows, cols, bins, threads, repeats } = values;
 
 /** Like the embeddings of a transformer: variance 1 / (j + 1) along axis j, a mean of the same length, scales that vary. */
 function embeddingLike() {
@@ -56,15 +51,15 @@ const input = join(folder, 'X.npy');
 await writeNpy(input, { data: embeddingLike(), shape: [rows, cols] });
 
 const env = { ...process.env };
-for (const name of ['OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS']) env[name] = values.threads;
-const python = (method) => (out) => [values.python, [here('baselines.py'), method, input, values.bins, out]];
+for (const name of ['OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS']) env[name] = String(threads);
+const python = (method) => (out) => [values.python, [here('baselines.py'), method, input, String(bins), out]];
 const contestants = {
   coregain: {
-    command: (out) => [process.execPath, [here('coregain_partition.mjs'), input, values.bins, out, values.threads]],
+    command: (out) => [process.execPath, [here('coregain_partition.mjs'), input, String(bins), out, String(threads)]],
     repeats,
   },
   numpy: { command: python('numpy'), repeats },
-  paper: { command: python('paper'), repeats: Number(values['paper-repeats']) },
+  paper: { command: python('paper'), repeats: values['paper-repeats'] },
 };
 const notes = [];
 if (spawnSync(values.python, ['-c', 'import numpy']).status !== 0) {
@@ -92,20 +87,13 @@ for (let round = 0; round < repeats; round++) {
   }
 }
 
-const median = (numbers) => {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
-};
 const results = [];
 for (const [name, all] of Object.entries(runs)) {
   if (all.length === 0) continue;
-  const seconds = all.map((result) => result.seconds);
   results.push({
     name,
-    median: median(seconds),
-    min: Math.min(...seconds),
-    max: Math.max(...seconds),
-    cpuMedian: median(all.map((result) => result.cpuSeconds)),
+    ...spreadOf(all.map((result) => result.seconds)),
+    cpuMedian: spreadOf(all.map((result) => result.cpuSeconds)).median,
     peakBytes: Math.max(...all.map((result) => result.peakBytes)),
     version: all[0].version,
     ...(all[0].engine && { engine: all[0].engine }),
@@ -159,17 +147,10 @@ for (const [name, order] of Object.entries(orders)) {
   );
 }
 
-const git = (...args) => execFileSync('git', args, { encoding: 'utf8', cwd: here('.') }).trim();
-const report = {
+save(values.out, {
   what: `partition of ${rows} x ${cols} float32 into ${bins} bins, cosine gain; embedding-like data (power-law spectrum, common mean)`,
-  date,
-  commit: git('rev-parse', 'HEAD'),
-  changed: git('status', '--porcelain', '--untracked-files=no', '../lib', '../native') !== '',
-  cpu: cpus()[0].model,
-  cores: cpus().length,
   loadBefore: load,
-  threads: Number(values.threads),
-  node: process.version,
+  threads,
   rows,
   cols,
   bins,
@@ -177,7 +158,4 @@ const report = {
   // Float32 rounds: where two gains are closer than that, numpy and paper may choose another row.
   orderAgainstCoregain: comparisons,
   notes,
-};
-mkdirSync(dirname(values.out), { recursive: true });
-writeFileSync(values.out, `${JSON.stringify(report, null, 1)}\n`);
-console.log(`written to ${values.out}`);
+});

@@ -10,29 +10,23 @@
  * memory) --python python3 --folder <scratch> --out bench/results/pca-<date>.json
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { readEmbeddings } from 'coregain';
-import { PCA_MEMORY, planPca } from '#lib/reduce/pcaPlan.js';
+import { spreadOf } from '#lib/bench/statistics.js';
+import { planPca } from '#lib/reduce/pcaPlan.js';
+import { here, optionsOf, save } from './script.mjs';
 
-const date = new Date().toISOString();
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const { values } = parseArgs({
-  options: {
-    cases: { type: 'string', default: '20000x16384-512^1,20000x16384-512^2,2000x301824-1024^1' },
-    threads: { type: 'string', default: '2' },
-    repeats: { type: 'string', default: '3' },
-    limited: { type: 'string', default: '1' },
-    python: { type: 'string', default: 'python3' },
-    folder: { type: 'string', default: tmpdir() },
-    out: { type: 'string', default: here(`results/pca-${date.slice(0, 10)}.json`) },
-  },
+const values = optionsOf('pca', {
+  cases: '20000x16384-512^1,20000x16384-512^2,2000x301824-1024^1',
+  threads: 2,
+  repeats: 3,
+  limited: 1,
+  python: 'python3',
+  folder: tmpdir(),
 });
-const threads = Number(values.threads);
-const repeats = Number(values.repeats);
+const { threads, repeats } = values;
 const folder = mkdtempSync(join(values.folder, 'coregain-pca-'));
 const env = { ...process.env, OMP_NUM_THREADS: String(threads), OPENBLAS_NUM_THREADS: String(threads) };
 const python = (...args) =>
@@ -55,11 +49,7 @@ async function captured(path) {
   return total;
 }
 
-const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
-const spread = (runs, key) => {
-  const list = runs.map((run) => run[key]);
-  return { median: median(list), min: Math.min(...list), max: Math.max(...list) };
-};
+const spread = (runs, key) => spreadOf(runs.map((run) => run[key]));
 
 const results = [];
 for (const text of values.cases.split(',')) {
@@ -68,12 +58,12 @@ for (const text of values.cases.split(',')) {
   const scores = join(folder, 'scores.npy');
   const { bytes } = python('make', path, rows, cols, power);
   const quarter = Math.floor(bytes / 4);
-  const plan = planPca({ rows, cols, dims, valueBytes: 4, loaded: false, components: false, memory: PCA_MEMORY }, path);
+  const plan = planPca({ rows, cols, dims, valueBytes: 4, loaded: false, components: false, scores: true }, path);
   const contestants = {
     'scikit-learn': () => python('sklearn', path, dims, scores),
     coregain: () => coregain(path, dims, scores, threads, 0, 0),
     ...(plan.method === 'gram' && { 'coregain, with components': () => coregain(path, dims, scores, threads, 0, 1) }),
-    ...(values.limited === '1' && {
+    ...(values.limited === 1 && {
       [`coregain, ${(quarter / 1e6).toFixed(0)} MB`]: () => coregain(path, dims, scores, threads, quarter, 0),
     }),
   };
@@ -113,6 +103,7 @@ for (const text of values.cases.split(',')) {
           seconds: spread(list, 'seconds'),
           cpuSeconds: spread(list, 'cpuSeconds'),
           peakBytes: spread(list, 'peakBytes'),
+          ...(list[0].addedBytes && { addedBytes: spread(list, 'addedBytes') }),
           capturedOfBest: spread(list, 'captured').median / best,
           ...(list[0].method && { method: list[0].method, passes: list[0].passes }),
           runs: list,
@@ -121,19 +112,12 @@ for (const text of values.cases.split(',')) {
   results.push({ rows, cols, dims, power, bytes, quarter, plan, products, contestants: contestantsFound });
 }
 rmSync(folder, { recursive: true });
-const report = {
+save(values.out, {
   what: 'PCA from a file to scores, beside scikit-learn',
-  date,
-  commit: execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim(),
-  cpu: cpus()[0].model,
   threads,
-  node: process.version,
   sklearn: execFileSync(values.python, ['-c', 'import sklearn; print(sklearn.__version__)'], {
     encoding: 'utf8',
   }).trim(),
   command: `node bench/pca.mjs --cases ${values.cases} --threads ${threads} --repeats ${repeats}`,
   results,
-};
-mkdirSync(dirname(values.out), { recursive: true });
-writeFileSync(values.out, `${JSON.stringify(report)}\n`);
-console.log(`written to ${values.out}`);
+});

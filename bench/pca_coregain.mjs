@@ -6,12 +6,13 @@
  * reads, fits and transforms, writes the scores and prints one line of JSON. MEMORY in bytes, 0 = the default; MODEL 1: the
  * components too.
  */
-import { readFileSync } from 'node:fs';
 import { pca, writeNpy } from 'coregain';
 import { native } from '#lib/native.js';
+import { peakBytes } from './script.mjs';
 
 const [path, dims, out, threads, memory, model] = process.argv.slice(2);
 native();
+const loaded = peakBytes();
 const before = process.cpuUsage();
 const start = performance.now();
 const options = { dims: Number(dims), threads: Number(threads), model: model === '1' };
@@ -21,8 +22,18 @@ const { matrix, summary } = await pca.fitTransform(path, {
 });
 const seconds = (performance.now() - start) / 1000;
 const { user, system } = process.cpuUsage(before);
-// `maxRSS` would count the parent's memory before exec.
-const peakBytes = 1024 * Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+const peak = peakBytes();
 await writeNpy(out, { data: matrix.data, shape: [matrix.rows, matrix.cols] });
 const { method, passes, totalVariance } = summary;
-console.log(JSON.stringify({ seconds, cpuSeconds: (user + system) / 1e6, peakBytes, method, passes, totalVariance }));
+console.log(
+  JSON.stringify({
+    seconds,
+    cpuSeconds: (user + system) / 1e6,
+    peakBytes: peak,
+    // to what `memory` bounds
+    addedBytes: peak - loaded,
+    method,
+    passes,
+    totalVariance,
+  }),
+);

@@ -6,33 +6,22 @@
  *
  * Options: --threads 2, --repeats 5, --scenes 200, --sizes 128,224, --out bench/results/scenes-<date>.json
  */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { spreadOf } from '#lib/bench/statistics.js';
 import { generateScenes } from '#lib/data/generate.js';
 import { packScene, planClips, sampleScene } from '#lib/data/scenes.js';
 import { native } from '#lib/native.js';
+import { optionsOf, save } from './script.mjs';
 
-const date = new Date().toISOString();
-const { values } = parseArgs({
-  options: {
-    threads: { type: 'string', default: '2' },
-    repeats: { type: 'string', default: '5' },
-    scenes: { type: 'string', default: '200' },
-    sizes: { type: 'string', default: '128,224' },
-    out: {
-      type: 'string',
-      default: fileURLToPath(new URL(`results/scenes-${date.slice(0, 10)}.json`, import.meta.url)),
-    },
-  },
+const { threads, repeats, scenes, sizes, out } = optionsOf('scenes', {
+  threads: 2,
+  repeats: 5,
+  scenes: 200,
+  sizes: '128,224',
 });
-const threads = Number(values.threads);
-const repeats = Number(values.repeats);
-const scenes = Number(values.scenes);
 
 async function generate(size, regime, seed) {
   const folder = mkdtempSync(join(tmpdir(), 'coregain-bench-'));
@@ -55,21 +44,18 @@ async function renderOnly(size, seed) {
   return { perSecond: scenes / ((performance.now() - start) / 1000) };
 }
 
-const sorted = (runs) => runs.map(({ perSecond }) => perSecond).sort((a, b) => a - b);
 const results = [];
 async function measure(name, size, run) {
   await run(0); // files, code and caches warm
   const runs = [];
   for (let seed = 1; seed <= repeats; seed++) runs.push(await run(seed));
-  const rates = sorted(runs);
+  const rates = runs.map(({ perSecond }) => perSecond);
   const waits = runs.flatMap(({ longestWaitMs }) => longestWaitMs ?? []);
   const result = {
     name,
     size,
     scenes,
-    median: rates[rates.length >> 1],
-    min: rates[0],
-    max: rates.at(-1),
+    ...spreadOf(rates),
     runs: rates,
     ...(waits.length > 0 && { longestWaitMs: Math.max(...waits) }),
   };
@@ -80,22 +66,14 @@ async function measure(name, size, run) {
   );
 }
 
-for (const size of values.sizes.split(',').map(Number)) {
+for (const size of sizes.split(',').map(Number)) {
   await measure('generate uniform', size, (seed) => generate(size, 'uniform', seed));
   await measure('generate logs', size, (seed) => generate(size, 'logs', seed));
   await measure('render only', size, (seed) => renderOnly(size, seed));
 }
 
-mkdirSync(dirname(values.out), { recursive: true });
-const report = {
+save(out, {
   what: 'scenes per second; generate = sampling, rendering, 4 PNG and 1 JSON for each scene, manifest',
-  date,
-  commit: execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim(),
-  cpu: cpus()[0]?.model,
-  cores: cpus().length,
   threads,
-  node: process.version,
   results,
-};
-writeFileSync(values.out, `${JSON.stringify(report, null, 1)}\n`);
-console.log(values.out);
+});

@@ -7,35 +7,26 @@
  * Batch 4, 224 px, tokens 768 wide, layer_dims 96-192-384-768, berHu, AdamW. CPU seconds are those of the whole process.
  * Options: --threads 2, --repeats 10, --only <part of a case's name>, --out bench/results/training-<date>.json
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { generateScenes, openDataset, openEncoder, presets } from 'coregain';
+import { spreadOf } from '#lib/bench/statistics.js';
 import { openImages } from '#lib/train/images.js';
 import { openTokenStore } from '#lib/train/tokenStore.js';
 import { openTrainer } from '#lib/train/trainer.js';
 import { modelWeights, trainingGraph } from '#lib/train/trainingGraph.js';
+import { here, optionsOf, save } from './script.mjs';
 
-const date = new Date().toISOString();
-const { values } = parseArgs({
-  options: {
-    python: { type: 'string' },
-    threads: { type: 'string', default: '2' },
-    repeats: { type: 'string', default: '10' },
-    only: { type: 'string', default: '' },
-    out: {
-      type: 'string',
-      default: fileURLToPath(new URL(`results/training-${date.slice(0, 10)}.json`, import.meta.url)),
-    },
-  },
+const { python, threads, repeats, only, out } = optionsOf('training', {
+  python: undefined,
+  threads: 2,
+  repeats: 10,
+  only: '',
 });
-const threads = Number(values.threads);
-const repeats = Number(values.repeats);
 const BATCH = 4;
 const LAYER_DIMS = [96, 192, 384, 768];
 const ADAMW = { kind: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 1e-4, layerDecay: 1 };
@@ -88,10 +79,10 @@ async function ours(model) {
 }
 
 async function pytorch(featureDim, tasks) {
-  const script = fileURLToPath(new URL('training/torch_dpt.py', import.meta.url));
+  const script = here('training/torch_dpt.py');
   const given = { feature: featureDim, tasks, batch: BATCH, threads, layers: LAYER_DIMS.join() };
   const args = Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const child = spawn(values.python, [script, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(python, [script, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async () => JSON.parse((await lines.next()).value);
   return {
@@ -107,12 +98,6 @@ async function pytorch(featureDim, tasks) {
   };
 }
 
-function summary(numbers) {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const median = (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
-  return { median, min: sorted[0], max: sorted.at(-1) };
-}
-
 const steps = [];
 for (const [featureDim, mainTasks] of [
   [256, ['rgb']],
@@ -121,9 +106,9 @@ for (const [featureDim, mainTasks] of [
   [64, ['rgb', 'semseg']],
 ]) {
   const name = `F=${featureDim} ${mainTasks.join('+')}`;
-  if (!name.includes(values.only)) continue;
+  if (!name.includes(only)) continue;
   const contestants = { coregain: await ours(modelOf(featureDim, mainTasks)) };
-  if (values.python) contestants.pytorch = await pytorch(featureDim, mainTasks.length);
+  if (python) contestants.pytorch = await pytorch(featureDim, mainTasks.length);
   const measured = Object.fromEntries(Object.keys(contestants).map((who) => [who, []]));
   for (let round = -2; round < repeats; round++) {
     for (const [who, { step }] of Object.entries(contestants)) {
@@ -136,8 +121,8 @@ for (const [featureDim, mainTasks] of [
     const { about, close } = contestants[who];
     result[who] = {
       ...about,
-      cpu: summary(list.map(({ cpu }) => cpu)),
-      wall: summary(list.map(({ wall }) => wall)),
+      cpu: spreadOf(list.map(({ cpu }) => cpu)),
+      wall: spreadOf(list.map(({ wall }) => wall)),
       steps: list,
     };
     await close();
@@ -162,7 +147,7 @@ for (const [preset, scenes] of [
   ['tiny', 400],
   ['base', 16],
 ]) {
-  if (!`tokens ${preset}`.includes(values.only)) continue;
+  if (!`tokens ${preset}`.includes(only)) continue;
   const seconds = [];
   let cached = 0;
   for (let repeat = 0; repeat < 3; repeat++) {
@@ -187,25 +172,16 @@ for (const [preset, scenes] of [
     for (const item of [store, images, encoder, dataset]) await item.close();
     rmSync(folder, { recursive: true });
   }
-  const { median, min, max } = summary(seconds.map((s) => cached / s));
+  const { median, min, max } = spreadOf(seconds.map((s) => cached / s));
   tokens.push({ encoder: preset, hooks: 4, tokens: cached, tokensPerSecond: { median, min, max }, seconds });
   console.log(
     `${preset}: ${Math.round(median)} tokens cached a second, each of 4 blocks (${Math.round(min)}-${Math.round(max)})`,
   );
 }
 
-const git = (...args) => execFileSync('git', args, { encoding: 'utf8' }).trim();
-const report = {
+save(out, {
   what: 'DPT training step from cached tokens, batch 4, 224 px, AdamW, contestants in turn; tokens of a frozen encoder cached a second',
-  date,
-  commit: git('rev-parse', 'HEAD'),
-  cpu: cpus()[0].model,
-  cores: cpus().length,
   threads,
-  node: process.version,
   steps,
   tokens,
-};
-mkdirSync(dirname(values.out), { recursive: true });
-writeFileSync(values.out, `${JSON.stringify(report, null, 1)}\n`);
-console.log(`written to ${values.out}`);
+});

@@ -9,36 +9,29 @@
  * (seconds for each run of the others; a case that takes longer is reported so, and not repeated) --umap-js . --python python3
  * --out bench/results/umap-<date>.json
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { cpus, tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { readEmbeddings, umap, writeNpy } from 'coregain';
 import { rowMaker } from '#lib/bench/kinds.js';
+import { spreadOf } from '#lib/bench/statistics.js';
+import { optionsOf, save } from './script.mjs';
 
-const date = new Date().toISOString();
-const { values } = parseArgs({
-  options: {
-    cases: { type: 'string', default: '20000x256-2,5000x512-512' },
-    kind: { type: 'string', default: 'mix' },
-    epochs: { type: 'string' },
-    threads: { type: 'string', default: '2' },
-    repeats: { type: 'string', default: '3' },
-    others: { type: 'string', default: '1' },
-    limit: { type: 'string', default: '900' },
-    'umap-js': { type: 'string', default: '.' },
-    python: { type: 'string', default: 'python3' },
-    out: {
-      type: 'string',
-      default: fileURLToPath(new URL(`results/umap-${date.slice(0, 10)}.json`, import.meta.url)),
-    },
-  },
+const values = optionsOf('umap', {
+  cases: '20000x256-2,5000x512-512',
+  kind: 'mix',
+  epochs: undefined,
+  threads: 2,
+  repeats: 3,
+  others: 1,
+  limit: 900,
+  'umap-js': '.',
+  python: 'python3',
 });
-const [threads, repeats, others, limit] = [values.threads, values.repeats, values.others, values.limit].map(Number);
+const { threads, repeats, others, limit } = values;
 const folder = mkdtempSync(join(tmpdir(), 'coregain-umap-'));
 const NEIGHBOURS = 15;
 const SAMPLE = 500;
@@ -209,29 +202,20 @@ for (const text of values.cases.split(',')) {
       runs.push({ ...figures, ...quality(data, matrix, near) });
     }
     results.push({ name, rows, cols, dims, epochs, runs, ...(runs.length === 0 && { noResultInSeconds: limit }) });
-    const of = (key) => runs.map((one) => one[key]).sort((a, b) => a - b);
-    const median = (key) => of(key)[runs.length >> 1];
+    const of = (key) => spreadOf(runs.map((one) => one[key]));
     const line =
       runs.length === 0
         ? `no result in ${limit} s`
-        : `${median('seconds').toFixed(2)} s (${of('seconds')[0].toFixed(2)}-${of('seconds').at(-1).toFixed(2)}), ` +
-          `CPU ${median('cpuSeconds').toFixed(2)} s, trustworthiness ${median('trustworthiness').toFixed(4)}, ` +
-          `preserved ${median('preserved').toFixed(3)}, recall ${median('recall')?.toFixed(4) ?? 'not known'}`;
+        : `${of('seconds').median.toFixed(2)} s (${of('seconds').min.toFixed(2)}-${of('seconds').max.toFixed(2)}), ` +
+          `CPU ${of('cpuSeconds').median.toFixed(2)} s, trustworthiness ${of('trustworthiness').median.toFixed(4)}, ` +
+          `preserved ${of('preserved').median.toFixed(3)}, recall ${runs[0].recall === undefined ? 'not known' : of('recall').median.toFixed(4)}`;
     console.log(`${rows} x ${cols} -> ${dims}, ${epochs} epochs, ${name}: ${line}`);
   }
 }
 rmSync(folder, { recursive: true });
 
-mkdirSync(dirname(values.out), { recursive: true });
-const report = {
+save(values.out, {
   what: `UMAP, float32, ${values.kind} of lib/bench/kinds.ts: seconds, CPU seconds, and of ${SAMPLE} rows trustworthiness, share of neighbours preserved (k = ${NEIGHBOURS}) and recall of the search`,
-  date,
-  commit: execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim(),
-  cpu: cpus()[0]?.model,
-  cores: cpus().length,
   threads,
-  node: process.version,
   results,
-};
-writeFileSync(values.out, `${JSON.stringify(report, null, 1)}\n`);
-console.log(values.out);
+});

@@ -6,11 +6,11 @@ import { type EngineDevice, isEngineDevice } from './device.js';
 import { AGGREGATIONS } from './embed/aggregate.js';
 import type { PresetName } from './models/presets.js';
 import { presets } from './models/presets.js';
-import { REDUCTIONS } from './reduce/reduce.js';
+import { OF_REDUCTION, REDUCTIONS } from './reduce/reduce.js';
 import { NEIGHBOUR_SEARCHES } from './reduce/umap.js';
 import { ENGINES, GAINS, REMAINDERS } from './select/bins.js';
 import { parseBudget } from './select/draw.js';
-import { STRATEGIES } from './select/select.js';
+import { OF_STRATEGY, STRATEGIES } from './select/select.js';
 
 const BUDGET = 'a fraction in (0, 1), a percentage like "20%" or a whole number of samples';
 const FRACTION = 'a number > 0, at most 2';
@@ -93,14 +93,15 @@ const schema = z.strictObject(
       .strictObject(
         {
           method: choice(REDUCTIONS).default('pca'),
-          dims: atLeast(1).default(64),
-          /** Of `umap`, as the rest; see `UmapOptions` for what is meant where they are not given. */
+          /** Of `pca` and `umap`; 64 if not given. */
+          dims: atLeast(1).optional(),
+          /** Of `umap`; see `UmapOptions` for what is meant where they are not given. */
           neighbours: atLeast(2).optional(),
           neighbourSearch: choice(NEIGHBOUR_SEARCHES).optional(),
           minDist: z.number('a number in 0..1').min(0, 'a number in 0..1').max(1, 'a number in 0..1').optional(),
           epochs: atLeast(1).optional(),
+          /** Of `pca` and `umap`; 0 and `auto` if not given. */
           seed: atLeast(0).optional(),
-          /** Of `pca` too; `auto` if not given. */
           device: device.optional(),
         },
         group,
@@ -115,14 +116,18 @@ const schema = z.strictObject(
           clusters: atLeast(1).optional(),
           /** Of `dbal`; 0.4 if not given. */
           fraction: z.number(FRACTION).gt(0, FRACTION).max(2, FRACTION).optional(),
-          bins: atLeast(1).default(10),
-          gain: choice(GAINS).default('sqeuclidean'),
+          /** Of `bins`; 10 if not given. */
+          bins: atLeast(1).optional(),
+          /** Of `bins`; `sqeuclidean` if not given. */
+          gain: choice(GAINS).optional(),
           /** See `parseBudget`. */
           budget: z.custom<number | string>(isBudget, BUDGET).default(0.2),
           /** Of the draw. */
           seed: atLeast(0).default(0),
-          remainder: choice(REMAINDERS).default('spread'),
-          engine: choice(ENGINES).default('auto'),
+          /** Of `bins`; `spread` if not given. */
+          remainder: choice(REMAINDERS).optional(),
+          /** Of `bins`; `auto` if not given. */
+          engine: choice(ENGINES).optional(),
           device: device.default('auto'),
           include: ids.optional(),
           exclude: ids.optional(),
@@ -155,7 +160,10 @@ export function checkConfig(value: RunConfigInput | RunConfig, source?: Omit<Con
   return withPaths(checkAgainst(schema, value, source, conflicts), source?.folder ?? '.');
 }
 
-function conflicts({ data, encoder }: z.output<typeof schema>): Problem[] {
+/** What is meant by keys of `bins` that are not given. */
+const BINS = { bins: 10, gain: 'sqeuclidean', remainder: 'spread', engine: 'auto' } as const;
+
+function conflicts({ data, encoder, reduce, select }: z.output<typeof schema>): Problem[] {
   const found: Problem[] = [];
   if (data.path !== undefined && data.generate) {
     found.push({ key: ['data', 'generate'], sentence: '`data` has both `path` and `generate`. Take one of them out.' });
@@ -172,11 +180,35 @@ function conflicts({ data, encoder }: z.output<typeof schema>): Problem[] {
       sentence: '`encoder` has both `preset` and `model`. Take one of them out.',
     });
   }
-  return found;
+  return [
+    ...found,
+    ...ofOthers(reduce, OF_REDUCTION, ['reduce', 'method'], reduce.method),
+    ...ofOthers(select, OF_STRATEGY, ['select', 'strategy'], select.strategy),
+  ];
+}
+
+/** Keys of a group that the chosen strategy or method does not look at. */
+function ofOthers(
+  given: object,
+  owners: Readonly<Record<string, string | readonly string[]>>,
+  [group, choosing]: readonly [string, string],
+  chosen: string,
+): Problem[] {
+  return Object.entries(given).flatMap(([key, value]) => {
+    const of = [owners[key] ?? chosen].flat();
+    if (value === undefined || of.includes(chosen)) return [];
+    const cure = `Take it out, or set \`${group}.${choosing}\` to ${of.join(' or ')}.`;
+    return [
+      {
+        key: [group, key],
+        sentence: `\`${group}.${key}\` is of the ${choosing} ${of.join(' and ')}, not of ${chosen}. ${cure}`,
+      },
+    ];
+  });
 }
 
 function withPaths(config: z.output<typeof schema>, folder: string): RunConfig {
-  const { data, encoder, embed, select } = config;
+  const { data, encoder, embed, reduce, select } = config;
   const out = config.out === undefined ? resolve('coregain-out') : resolve(folder, config.out);
   const absolute = <K extends string>(key: K, value: string | undefined) =>
     (value === undefined ? {} : { [key]: resolve(folder, value) }) as { [key in K]?: string };
@@ -193,7 +225,13 @@ function withPaths(config: z.output<typeof schema>, folder: string): RunConfig {
     },
     encoder: { ...encoder, ...absolute('weights', encoder.weights), ...absolute('model', encoder.model) },
     embed: { ...embed, cache: resolve(folder, embed.cache ?? join(out, 'cache')) },
-    select: { ...select, ...list('include', select.include), ...list('exclude', select.exclude) },
+    reduce: { ...(reduce.method !== 'none' && { dims: 64 }), ...reduce },
+    select: {
+      ...(select.strategy === 'bins' && BINS),
+      ...select,
+      ...list('include', select.include),
+      ...list('exclude', select.exclude),
+    },
     out,
   };
 }

@@ -379,11 +379,11 @@ export interface NativeAddon {
     passes: number;
     hasScores: boolean;
   };
-  /** Fills scores, float32 or float64 [rows, k] on a SharedArrayBuffer. */
+  /** Fills scores, if given: float32 or float64 [rows, k] on a SharedArrayBuffer. The fit is gone then. */
   pcaTake(
     handle: PcaHandle,
     job: {
-      scores: Float32Array | Float64Array;
+      scores: Float32Array | Float64Array | undefined;
       whiten: boolean;
       control: Int32Array;
     },

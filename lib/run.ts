@@ -80,7 +80,7 @@ export async function run(input: RunConfigInput | RunConfig, options: RunOptions
         title: generate ? 'Generated scenes' : basename(path),
         config,
         selection,
-        gain: config.select.gain,
+        gain: config.select.gain ?? 'sqeuclidean',
         matrix,
         samples: dataset.samples,
         dataset,

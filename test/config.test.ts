@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
+import { withFlags } from '#lib/cli/configFlags.js';
 import { checkConfig, demoConfig, type RunConfigInput } from '#lib/config.js';
 import { readConfig } from '#lib/configFile.js';
 import { ConfigError } from '#lib/errors.js';
@@ -79,6 +80,42 @@ test('a checked configuration passes again, unchanged', () => {
   expect(checkConfig(once)).toEqual(once);
 });
 
+test.each([
+  { select: { strategy: 'dbal' } },
+  { select: { strategy: 'kmeans', clusters: 4 } },
+  { reduce: { method: 'none' } },
+  { reduce: { method: 'umap', epochs: 5, seed: 1 } },
+] as const)('%j has no keys of others, and passes again', (more) => {
+  const once = checkConfig({ data: { path: 'x' }, ...more });
+  expect(Object.keys(once.select).includes('bins')).toBe(once.select.strategy === 'bins');
+  expect(Object.keys(once.reduce).includes('dims')).toBe(once.reduce.method !== 'none');
+  expect(checkConfig(once)).toEqual(once);
+});
+
+test('examples are configurations', async () => {
+  const named = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+  expect((await load(named('examples/folder.yaml'))).select.bins).toBe(10);
+  const experiments = readdirSync(named('bench/experiments')).filter((name) => name.endsWith('.yaml'));
+  const paths = [
+    'examples/experiment.yaml',
+    'examples/paper.yaml',
+    ...experiments.map((n) => `bench/experiments/${n}`),
+  ];
+  for (const path of paths) {
+    const source = await readConfig(named(path));
+    expect(checkExperiment(source.value, source).out).toBeTruthy();
+  }
+});
+
+test('a strategy or a method that is typed takes the keys of the one in the file away', async () => {
+  const base = { data: { path: 'x' }, select: { bins: 20, budget: 9 }, reduce: { dims: 8, method: 'umap', epochs: 5 } };
+  const { select, reduce } = checkConfig(
+    (await withFlags(base, { strategy: 'kmeans', clusters: 3, reduce: 'pca' })) as RunConfigInput,
+  );
+  expect(select).toEqual({ strategy: 'kmeans', clusters: 3, budget: 9, seed: 0, device: 'auto' });
+  expect(reduce).toEqual({ method: 'pca', dims: 8 });
+});
+
 test('YAML and JSON say the same; relative paths start at the file', async () => {
   const yaml = file(
     'a.yaml',
@@ -150,6 +187,23 @@ test.each([
   [
     'data: {path: x}\nencoder:\n  preset: base\n  model: m.json\n',
     'FILE:4: `encoder` has both `preset` and `model`. Take one of them out.',
+  ],
+  [
+    'data: {path: x}\nselect:\n  strategy: dbal\n  clusters: 5\n  bins: 10\n',
+    'FILE:4: `select.clusters` is of the strategy kmeans, not of dbal. Take it out, or set `select.strategy` to kmeans.\n' +
+      'FILE:5: `select.bins` is of the strategy bins, not of dbal. Take it out, or set `select.strategy` to bins.',
+  ],
+  [
+    'data: {path: x}\nselect:\n  fraction: 0.3\n',
+    'FILE:3: `select.fraction` is of the strategy dbal, not of bins. Take it out, or set `select.strategy` to dbal.',
+  ],
+  [
+    'data: {path: x}\nreduce:\n  minDist: 0.5\n',
+    'FILE:3: `reduce.minDist` is of the method umap, not of pca. Take it out, or set `reduce.method` to umap.',
+  ],
+  [
+    'data: {path: x}\nreduce:\n  method: none\n  dims: 8\n',
+    'FILE:4: `reduce.dims` is of the method pca and umap, not of none. Take it out, or set `reduce.method` to pca or umap.',
   ],
 ])('%j', async (text, message) => {
   expect(await refusal('f.yaml', text)).toBe(message);

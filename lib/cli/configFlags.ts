@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { readIdList } from '../idList.js';
+import { OF_REDUCTION } from '../reduce/reduce.js';
+import { OF_STRATEGY } from '../select/select.js';
 
 /** Flags and the keys of the configuration that say the same. Their paths start at the current folder. */
 const KEYS: Record<string, readonly string[]> = {
@@ -36,21 +38,29 @@ const KEYS: Record<string, readonly string[]> = {
 };
 const PATHS = new Set(['data', 'weights', 'model', 'cache', 'out']);
 const ID_LISTS = new Set(['include', 'exclude']);
-/** What a flag takes the place of. */
-const REPLACED: Record<string, readonly string[]> = {
-  data: ['data', 'generate'],
-  preset: ['encoder', 'model'],
-  model: ['encoder', 'preset'],
+/** What a flag takes the place of; of another strategy or method, what the one before it alone looks at. */
+const REPLACED: Record<string, (value: string) => readonly (readonly string[])[]> = {
+  data: () => [['data', 'generate']],
+  preset: () => [['encoder', 'model']],
+  model: () => [['encoder', 'preset']],
+  strategy: (value) => othersOf(OF_STRATEGY, value).map((key) => ['select', key]),
+  reduce: (value) => othersOf(OF_REDUCTION, value).map((key) => ['reduce', key]),
 };
+
+function othersOf(owners: Readonly<Record<string, string | readonly string[]>>, chosen: string): string[] {
+  return Object.keys(owners).filter((key) => ![owners[key]!].flat().includes(chosen));
+}
 
 /** A configuration, not yet checked, with flags laid over it: what was typed wins. `base` is not changed. */
 export async function withFlags(base: unknown, flags: object): Promise<unknown> {
   const config: unknown = structuredClone(base);
-  for (const [flag, value] of Object.entries(flags)) {
+  const given = Object.entries(flags).filter(([, value]) => value !== undefined);
+  for (const [flag, value] of given) {
+    for (const replaced of REPLACED[flag]?.(value) ?? []) put(config, replaced, undefined);
+  }
+  for (const [flag, value] of given) {
     const key = KEYS[flag];
-    if (!key || value === undefined) continue;
-    const replaced = REPLACED[flag];
-    if (replaced) put(config, replaced, undefined);
+    if (!key) continue;
     if (PATHS.has(flag)) put(config, key, resolve(value));
     else if (ID_LISTS.has(flag)) put(config, key, await idsOf(value));
     else put(config, key, value);

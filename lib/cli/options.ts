@@ -8,7 +8,7 @@ import type { EmbeddingFile } from '../formats/source.js';
 import { type PresetName, presets } from '../models/presets.js';
 import { ENGINES, type Engine, GAINS, REMAINDERS } from '../select/bins.js';
 import { parseBudget } from '../select/draw.js';
-import { STRATEGIES, type Strategy } from '../select/select.js';
+import { OF_STRATEGY, STRATEGIES, type Strategy } from '../select/select.js';
 import type { Gain, Remainder } from '../select/types.js';
 
 /** Reads an integer >= `min`. */
@@ -157,17 +157,6 @@ function fractionOf(text: string): number {
   if (!(value > 0 && value <= 2)) throw new InvalidArgumentError('It must be a number > 0, at most 2.');
   return value;
 }
-
-/** Flags that only some strategies look at. */
-const OF_STRATEGY = {
-  bins: 'bins',
-  gain: 'bins',
-  remainder: 'bins',
-  engine: 'bins',
-  clusters: 'kmeans',
-  fraction: 'dbal',
-  groups: 'round-robin',
-} as const;
 
 /** ConfigError `ERR_FLAG_UNUSED` naming a flag that was given but that the strategy does not look at. */
 export function checkStrategyFlags(flags: object, strategy: Strategy): void {

@@ -73,7 +73,7 @@ export function addReduce(program: Command): void {
     .option('--whiten', 'of pca: divide each dimension by its standard deviation')
     .option(
       '--memory <amount>',
-      'of pca: what it may use, e.g. 2GB; what does not fit is streamed (default: 4GiB)',
+      'of pca: what it may add to the process, e.g. 2GB; what does not fit is streamed (default: 4GiB beside the result)',
       memoryOf,
     )
     .option('--save-model <file>', 'of pca: write the fitted model, .safetensors')

@@ -36,8 +36,9 @@ export function addRun(program: Command): void {
     async action({ force, config: file, ...flags }, job) {
       const source = file === undefined ? undefined : await readConfig(file);
       const base = source?.value ?? (flags.data ? {} : demoConfig);
-      const config = checkConfig((await withFlags(base, flags)) as RunConfigInput, source);
-      checkStrategyFlags(flags, config.select.strategy);
+      const merged = (await withFlags(base, flags)) as RunConfigInput;
+      checkStrategyFlags(flags, merged?.select?.strategy ?? 'bins');
+      const config = checkConfig(merged, source);
       const result = await run(config, { ...job, force });
       return { json: machineResult(result), lines: describe(result) };
     },

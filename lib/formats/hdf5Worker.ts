@@ -1,11 +1,11 @@
-/** The thread in which HDF5 runs. See hdf5.ts for what goes in and out. One file at a time. */
+/** The thread in which HDF5 runs. See hdf5Thread.ts for what goes in and out. One file at a time. */
 import { parentPort } from 'node:worker_threads';
 import type { Dataset, File, Metadata } from 'h5wasm/node';
 import * as hdf5 from 'h5wasm/node';
 import { CoregainError, DataError } from '../errors.js';
 import { chooseArray, type NamedArray } from './choose.js';
 import { convert, ELEMENTS, type ElementType, floatsOf } from './elements.js';
-import type { Hdf5Answer, Hdf5Request } from './hdf5.js';
+import type { Hdf5Answer, Hdf5Request, Hdf5Values } from './hdf5Thread.js';
 
 interface Found extends NamedArray {
   readonly dataset: Dataset;
@@ -40,7 +40,14 @@ const BAND_BYTES = 1 << 20;
 /** Bands are of whole chunks, each of which is unpacked once, where they are no larger than this. */
 const LARGEST_BAND_BYTES = 64 << 20;
 
+interface OpenedArrays {
+  readonly path: string;
+  readonly file: File;
+  readonly datasets: ReadonlyMap<string, Dataset>;
+}
+
 let current: Opened | undefined;
+let currentArrays: OpenedArrays | undefined;
 /** Whether HDF5 is as it was at the beginning, apart from the open file. */
 let reusable = true;
 
@@ -48,7 +55,10 @@ const module = await hdf5.ready;
 // Without it a failed read prints to stderr and returns whatever was in memory.
 module.activate_throwing_error_handler();
 
-parentPort!.on('message', (request: Hdf5Request) => parentPort!.postMessage(answer(request)));
+parentPort!.on('message', (request: Hdf5Request) => {
+  const answered = answer(request);
+  parentPort!.postMessage(answered, answered.kind === 'item' ? [answered.values.buffer as ArrayBuffer] : []);
+});
 
 function answer(request: Hdf5Request): Hdf5Answer {
   try {
@@ -58,23 +68,32 @@ function answer(request: Hdf5Request): Hdf5Answer {
       case 'read':
         read(current!, request.start);
         return { kind: 'read' };
+      case 'open-arrays':
+        return openArrays(request);
+      case 'item':
+        return { kind: 'item', values: readItem(currentArrays!, request.array, request.index) };
       case 'close':
-        module._free(current!.pointer);
-        current!.file.close();
-        current = undefined;
+        if (current) module._free(current.pointer);
+        (current ?? currentArrays)!.file.close();
+        current = currentArrays = undefined;
         return { kind: 'closed', reusable };
     }
   } catch (error) {
-    const { code, message } =
-      error instanceof CoregainError ? error : broken(request.kind === 'open' ? request.path : current!.path, error);
+    const path = 'path' in request ? request.path : (current ?? currentArrays)!.path;
+    const { code, message } = error instanceof CoregainError ? error : broken(path, error);
     return { kind: 'failed', code, message, reusable };
   }
 }
 
-function open({ path, file: resolved, name }: Extract<Hdf5Request, { kind: 'open' }>): Hdf5Answer {
+function open({ path, file, name }: Extract<Hdf5Request, { kind: 'open' }>): Hdf5Answer {
+  return withFile(path, file, (opened) => openDataset(path, opened, name));
+}
+
+/** The file is closed again where `work` fails. */
+function withFile(path: string, resolved: string, work: (file: File) => Hdf5Answer): Hdf5Answer {
   const file = attempt(path, () => new hdf5.File(resolved, 'r'), true);
   try {
-    return openDataset(path, file, name);
+    return work(file);
   } catch (error) {
     if (hasCrashed(error)) reusable = false;
     if (reusable) file.close();
@@ -122,6 +141,44 @@ function read({ path, dataset, type, rows, cols, height, band, pointer }: Opened
   const raw = Buffer.from(module.HEAPU8.buffer, pointer, length * bytes);
   const target = as === 'float32' ? new Float32Array(band) : new Float64Array(band);
   target.set(convert({ type }, raw, floatsOf(as, length)));
+}
+
+function openArrays(request: Extract<Hdf5Request, { kind: 'open-arrays' }>): Hdf5Answer {
+  const { path } = request;
+  return withFile(path, request.file, (file) => {
+    const names = attempt(path, () => file.keys());
+    const there = (wanted: readonly string[]) => wanted.filter((name) => names.includes(name));
+    const datasets = new Map(
+      there(request.arrays).map((name) => [name, attempt(path, () => file.get(name)) as Dataset]),
+    );
+    const arrays = new Map(
+      [...datasets].map(([name, dataset]) => {
+        const { shape, dtype } = attempt(path, () => ({ shape: dataset.shape ?? [], dtype: dataset.dtype }));
+        return [name, { shape, dtype }];
+      }),
+    );
+    const texts = new Map<string, string[]>();
+    for (const name of there(request.texts)) {
+      const found = attempt(path, () => stringsOf(file, name));
+      if (found) texts.set(name, found);
+    }
+    currentArrays = { path, file, datasets };
+    return { kind: 'opened-arrays', names, arrays, texts };
+  });
+}
+
+/** A cell array of strings: references to arrays of UTF-16 codes. */
+function stringsOf(file: File, name: string): string[] | undefined {
+  const cells = (file.get(name) as Dataset).value;
+  if (!Array.isArray(cells)) return undefined;
+  return cells.map((reference) => {
+    const codes = (file.dereference(reference as never) as unknown as Dataset).value;
+    return codes instanceof Uint16Array ? String.fromCharCode(...codes) : '';
+  });
+}
+
+function readItem({ path, datasets }: OpenedArrays, array: string, index: number): Hdf5Values {
+  return attempt(path, () => datasets.get(array)!.slice([[index, index + 1]])) as Hdf5Values;
 }
 
 /** What HDF5 says, or undefined where it has nothing to say of that. */

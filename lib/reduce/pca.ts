@@ -13,8 +13,8 @@ import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
 import { sharedData } from '../sharedData.js';
 import type { LinearModel, PcaSummary } from './linearModel.js';
-import { fitInPasses, type PcaRows, transformInPasses } from './pcaPasses.js';
-import { PCA_MEMORY, type PcaPlan, planPca } from './pcaPlan.js';
+import { fitInPasses, type PcaRows, roomOf, transformInPasses } from './pcaPasses.js';
+import { type PcaPlan, planPca } from './pcaPlan.js';
 import { fitSmall, transformSmall } from './smallPca.js';
 
 export { load, save } from './pcaModel.js';
@@ -29,7 +29,10 @@ export interface PcaOptions extends JobOptions {
   seed?: number | undefined;
   /** 0, the default, = all of the machine. The result does not depend on it. */
   threads?: number | undefined;
-  /** Bytes that the fit may use, about, beside what is in memory already and the scores; 4 GiB if not given. What does not fit is read again and again. */
+  /**
+   * Bytes that the fit may add to the process at its peak, with the model and the scores, beside what is in memory already, 2 MB for each
+   * thread, and what the reader of a format holds; 4 GiB beside the scores if not given. What does not fit is read again and again.
+   */
   memory?: number | undefined;
   /** Where the large products are computed, to float32 accuracy (docs/gpu.md); `auto` if not given: the processor, for now. */
   device?: EngineDevice | undefined;
@@ -85,9 +88,10 @@ export async function transform(
       const data = rows.data ?? (await readAll(rows.file!, options));
       return transformSmall(model, { data, rows: rows.rows, cols: rows.cols }, rows.source, options);
     }
-    const { result: data } = await onDevice(where, (device) =>
-      transformInPasses(model, rows, blockRowsOf(rows, device), { ...options, threads, device }),
-    );
+    const { result: data } = await onDevice(where, (device) => {
+      const lines = blockRowsOf(rows, device);
+      return transformInPasses(model, rows, lines, { ...options, threads, device }, roomOf(rows, lines));
+    });
     return { data, rows: rows.rows, cols: model.outputs };
   });
 }
@@ -158,7 +162,7 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
   const dims = integer('dims', options.dims, 1);
   const seed = integer('seed', options.seed ?? 0, 0);
   const threads = integer('threads', options.threads ?? 0, 0, 1024);
-  const memory = integer('memory', options.memory ?? PCA_MEMORY, 1);
+  const memory = options.memory === undefined ? undefined : integer('memory', options.memory, 1);
   const { whiten = false, signal, onProgress } = options;
   const job = { signal, onProgress };
   return withRows(input, options, async (given) => {
@@ -185,13 +189,25 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
     const data = rows.data ?? (plan.whole ? sharedFloats(rows.dtype, rows.rows * rows.cols, rows.source) : undefined);
     // Where the data is still needed for the scores, or is the caller's, it stays as it is.
     const overwrite = !rows.data && plan.whole && plan.method !== 'covariance' && (plan.scores || !wanted.scores);
-    const passes = { ...job, dims, seed, threads, whiten, aboutZero, components, overwrite, scores: wanted.scores };
+    const most = Math.min(dims, rows.rows, rows.cols);
+    const passes = {
+      ...job,
+      dims: most,
+      seed,
+      threads,
+      whiten,
+      aboutZero,
+      components,
+      overwrite,
+      scores: wanted.scores,
+    };
     const present = data ? { ...rows, file: undefined, data } : rows;
     const { result, device } = await onDevice(where, async (index) => {
-      const fitted = await fitInPasses({ ...rows, data }, plan, { ...passes, device: index });
+      const room = roomOf(present, plan.blockRows);
+      const fitted = await fitInPasses({ ...rows, data }, plan, { ...passes, device: index }, room);
       if (!wanted.scores) return fitted;
-      const lines = blockRowsOf(present, index);
-      const make = () => transformInPasses(fitted.model!, present, lines, { signal, threads, device: index });
+      const lines = plan.whole ? blockRowsOf(present, index) : plan.blockRows;
+      const make = () => transformInPasses(fitted.model!, present, lines, { signal, threads, device: index }, room);
       return { ...fitted, scores: fitted.scores ?? (await make()) };
     });
     const { scores: reduced, model } = result;
@@ -213,8 +229,8 @@ function deviceOf({ rows, cols }: PcaRows, device: EngineDevice | undefined) {
 function planOf(
   rows: PcaRows,
   dims: number,
-  memory: number,
-  { components, aboutZero, source }: Wanted,
+  memory: number | undefined,
+  { components, scores, aboutZero, source }: Wanted,
   device: number,
 ): PcaPlan {
   const shape = {
@@ -224,6 +240,7 @@ function planOf(
     valueBytes: rows.dtype === 'float32' ? (4 as const) : (8 as const),
     loaded: rows.data !== undefined,
     components,
+    scores,
     memory,
   };
   const plan = planPca(shape, source ?? rows.source);

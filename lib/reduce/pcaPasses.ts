@@ -45,11 +45,17 @@ const PANEL = 48;
 /** Passes that krylov usually needs: progress is a guess. */
 const USUAL_PASSES = 10;
 
-/** Throws as `fit` of pca.ts. */
+/** Where blocks of a file that is not read as a whole go, from the first pass to the last: garbage would be collected late. */
+export function roomOf({ file, data }: PcaRows, blockRows: number): Floats[] | undefined {
+  return file && !data ? blockRoom(file, blockRows) : undefined;
+}
+
+/** `room`: of `roomOf`. Throws as `fit` of pca.ts. */
 export async function fitInPasses(
   input: PcaRows,
   plan: PcaPlan,
   options: PassOptions,
+  room: Floats[] | undefined,
 ): Promise<{ summary: Omit<PcaSummary, 'device'>; model?: LinearModel; scores?: Floats }> {
   const { rows, cols, source } = input;
   const { dims, seed, threads, device, whiten, aboutZero = false, signal } = options;
@@ -70,7 +76,6 @@ export async function fitInPasses(
   const components = options.components
     ? (sharedFloats('float32', dims * cols, `The components of ${source}`) as Float32Array)
     : undefined;
-  const room = input.file && !input.data ? blockRoom(input.file, plan.blockRows) : undefined;
   for (let pass = 0; addon.pcaFirstRow(handle) < rows; pass++) {
     const start = addon.pcaFirstRow(handle);
     const present = pass === 0 ? input : { ...input, file: input.data ? undefined : input.file };
@@ -89,14 +94,8 @@ export async function fitInPasses(
   const k = variance.length;
   const scores =
     options.scores && hasScores ? sharedFloats(input.dtype, rows * k, `The reduction of ${source}`) : undefined;
-  if (scores)
-    await runNative(
-      (j) => addon.pcaTake(handle, j),
-      { cols, scores, whiten, control: control() },
-      rows,
-      { signal },
-      source,
-    );
+  const take = { cols, scores, whiten, control: control() };
+  await runNative((j) => addon.pcaTake(handle, j), take, rows, { signal }, source);
   const facts = { inputs: cols, outputs: k, rows, variance: summary.variance, totalVariance, rank, whiten };
   return {
     summary,
@@ -105,12 +104,13 @@ export async function fitInPasses(
   };
 }
 
-/** float32 components only. Throws as `transform` of pca.ts. */
+/** float32 components only; `room`: of `roomOf`. Throws as `transform` of pca.ts. */
 export async function transformInPasses(
   model: LinearModel,
   input: PcaRows,
   blockRows: number,
   options: JobOptions & { threads: number; device: number },
+  room: Floats[] | undefined,
 ): Promise<Floats> {
   const { rows, cols, source } = input;
   const { signal, onProgress, threads, device } = options;
@@ -124,7 +124,6 @@ export async function transformInPasses(
     mean: shared(model.mean),
     components: shared(model.components as Float32Array),
   };
-  const room = input.file && blockRoom(input.file, blockRows);
   const plan = { blockRows, method: 'covariance' } as const;
   for await (const block of blocksOf(input, plan, PARTS, 0, room, signal)) {
     const { first } = block;

@@ -7,7 +7,7 @@ import { DataError } from '../errors.js';
  */
 export type PcaMethod = 'small' | 'covariance' | 'gram' | 'krylov';
 
-/** What memory is planned for where nothing else is asked for. Fixed, so that results do not depend on the machine. */
+/** What memory is planned for beside the scores, where nothing else is asked for. Fixed, so that results do not depend on the machine. */
 export const PCA_MEMORY = 4 * 2 ** 30;
 
 export interface PcaPlan {
@@ -22,7 +22,7 @@ export interface PcaPlan {
   readonly residentRows: number;
   /** Of `krylov`: whether what the scores are made of stays in memory; otherwise they take one more pass. */
   readonly scores: boolean;
-  /** That it will need at most, about. */
+  /** That are held at once, at most: the rows, what is computed of them, and what comes of it. */
   readonly bytes: number;
 }
 
@@ -34,11 +34,15 @@ export interface PcaShape {
   readonly valueBytes: 4 | 8;
   /** Whether the matrix is in memory already, and not counted. */
   readonly loaded: boolean;
-  /** Whether components are wanted, not only scores. */
+  /** Whether components are wanted. */
   readonly components: boolean;
-  /** Bytes. */
-  readonly memory: number;
+  /** Whether scores are. */
+  readonly scores: boolean;
+  /** Bytes; PCA_MEMORY beside the scores if not given. */
+  readonly memory?: number | undefined;
 }
+
+type Limited = PcaShape & { readonly memory: number };
 
 const SMALL_SIDE = 256;
 const SMALL_VALUES = 1 << 22;
@@ -55,96 +59,156 @@ const MOST_FACTOR = 4;
 const USUAL_FACTOR = 2.75;
 /** Rows that the native engine multiplies at a time. */
 const ROWS = 1536;
+/** Columns of which `gram` adds products at a time. */
+const GRAM_COLUMNS = 4032;
 const LARGEST_BLOCK = 256 << 20;
+/** Terms of a float32 sum. */
+const DEPTH = 192;
+/** Fewer rows in a block of `krylov` cost more in reading and writing its sums than in products. */
+const FAST_ROWS = 384;
+/** Bytes for each row of a matrix that becomes tridiagonal. */
+const TRIDIAGONAL = 1200;
+/** Of no shape: sums of two threads, chunks of a file, garbage of JavaScript. */
+const OTHER = 12 << 20;
+/** The thread of ml-pca and its garbage: measured. */
+const SMALL_OTHER = 40 << 20;
 
 /** @throws {DataError} `ERR_OUT_OF_MEMORY` where no method fits; `source` is what the message calls the matrix. */
-export function planPca(shape: PcaShape, source: string): PcaPlan {
-  const { rows, cols, valueBytes, memory, loaded } = shape;
-  const data = loaded ? 0 : rows * cols * valueBytes;
-  if (Math.min(rows, cols) <= SMALL_SIDE && rows * cols <= SMALL_VALUES) {
-    return {
-      method: 'small',
-      whole: true,
-      blockRows: rows,
-      blockColumns: 0,
-      residentRows: 0,
-      scores: true,
-      bytes: data,
-    };
-  }
+export function planPca(given: PcaShape, source: string): PcaPlan {
+  const { rows, cols } = given;
+  const shape = { ...given, memory: given.memory ?? PCA_MEMORY + scoresOf(given) };
+  const exact = small(shape);
+  if (exact && exact.bytes <= shape.memory) return exact;
   const plans = [covariance(shape), gram(shape), krylov(shape)].filter((plan) => plan !== undefined);
-  const fitting = plans.filter(({ plan }) => plan.bytes <= memory);
+  const fitting = plans.filter(({ plan }) => plan.bytes <= shape.memory);
   if (fitting.length === 0) {
     const least = Math.min(...plans.map(({ plan }) => plan.bytes));
     throw new DataError(
       'ERR_OUT_OF_MEMORY',
-      `PCA of ${source} (${rows} rows of ${cols} features) to ${shape.dims} dimensions needs about ${amount(least)} of memory, and ${amount(memory)} are allowed. ` +
+      `PCA of ${source} (${rows} rows of ${cols} features) to ${shape.dims} dimensions needs about ${amount(least)} of memory, and ${amount(shape.memory)} are allowed. ` +
         'Allow more (memory), ask for fewer dimensions, or use fewer features (aggregation mean).',
     );
   }
-  const exact = fitting.filter(({ plan }) => plan.method !== 'krylov').sort((a, b) => a.work - b.work)[0];
+  const best = fitting.filter(({ plan }) => plan.method !== 'krylov').sort((a, b) => a.work - b.work)[0];
   const approximate = fitting.find(({ plan }) => plan.method === 'krylov');
-  if (!exact) return approximate!.plan;
-  if (!approximate || exact.work < LITTLE || exact.work < 1.5 * approximate.work) return exact.plan;
+  if (!best) return approximate!.plan;
+  if (!approximate || best.work < LITTLE || best.work < 1.5 * approximate.work) return best.plan;
   return approximate.plan;
 }
 
-/** Of rows that are read: half of what is left of the memory for two of them. */
-function blockRowsOf({ cols, valueBytes, rows, memory }: PcaShape, used: number): number {
-  const bytes = Math.min(LARGEST_BLOCK, Math.max(0, memory - used) / 4);
-  const most = Math.floor(bytes / (cols * valueBytes));
-  const whole = most >= ROWS ? most - (most % ROWS) : most;
-  return Math.min(rows, Math.max(1, whole));
+function small(shape: Limited): PcaPlan | undefined {
+  const { rows, cols, dims } = shape;
+  if (Math.min(rows, cols) > SMALL_SIDE || rows * cols > SMALL_VALUES) return undefined;
+  return {
+    method: 'small',
+    whole: true,
+    blockRows: rows,
+    blockColumns: 0,
+    residentRows: 0,
+    scores: true,
+    bytes: dataOf(shape) + 8 * dims * cols + scoresOf(shape) + SMALL_OTHER,
+  };
 }
 
-function covariance(shape: PcaShape) {
-  const { rows, cols } = shape;
+// What a method holds is the most of its stages: while rows go by; eigenvectors, which take twice the matrix besides
+// themselves; what comes of them; and scores that are made in one more pass, from components that are laid out anew. The
+// two blocks in which rows are read stay from the first pass to the last.
+
+function covariance(shape: Limited) {
+  const { rows, cols, dims } = shape;
   if (cols > MOST_COVARIANCE) return undefined;
-  const needed = 16 * cols * cols + 8 * shape.dims * cols + 4 * ROWS * cols;
-  return { plan: finish(shape, 'covariance', needed), work: rows * cols * cols + EIGEN * cols ** 3 };
+  const square = 8 * cols * cols;
+  const vectors = 8 * dims * cols;
+  const stages = [square + 4 * ROWS * cols, 3 * square + vectors, 1.5 * vectors, again(shape)];
+  return { plan: finish(shape, 'covariance', stages), work: rows * cols * cols + EIGEN * cols ** 3 };
 }
 
-function gram(shape: PcaShape) {
+function gram(shape: Limited) {
   const { rows, cols, dims, components, memory } = shape;
   if (rows > MOST_GRAM) return undefined;
-  const needed = 16 * rows * rows + 8 * dims * rows + (components ? 4 * dims * cols : 0);
-  const plan = finish(shape, 'gram', needed);
+  const square = 8 * rows * rows;
+  const vectors = 8 * dims * rows;
+  const found = components ? 4 * dims * cols : 0;
+  const later = [3 * square + vectors, 1.5 * vectors + found, vectors + found + scoresOf(shape)];
   const work = rows * rows * cols + EIGEN * rows ** 3 + (components ? 2 * rows * cols * dims : 0);
-  if (plan.whole) return { plan, work };
-  // Half of the rest for the rows that all later ones are compared with.
-  const residentRows = Math.max(1, Math.min(rows, Math.floor((memory - needed) / 2 / (4 * cols))));
-  const bytes = needed + 4 * residentRows * cols + 2 * plan.blockRows * cols * shape.valueBytes;
-  return { plan: { ...plan, residentRows, bytes }, work };
+  const whole = finish(shape, 'gram', [square + 4 * (rows / 4 + PANEL) * GRAM_COLUMNS, ...later]);
+  if (whole.whole) return { plan: whole, work };
+  // Three quarters of what is left for rows that all later ones are compared with.
+  const most = Math.floor((0.75 * (memory - square - otherOf(shape))) / (4 * cols));
+  const residentRows = Math.max(1, Math.min(rows, most - (most > PANEL ? most % PANEL : 0)));
+  const kept = square + 4 * wholePanels(residentRows) * cols;
+  return { plan: { ...finish(shape, 'gram', [kept, ...later]), residentRows }, work };
 }
 
-function krylov(shape: PcaShape) {
-  const { rows, cols, dims } = shape;
-  const space = Math.min(MOST_FACTOR * dims + PANEL, rows - 1, cols);
-  const planOf = (share: number) => {
-    const blockColumns = Math.min(PANEL * Math.ceil((dims * share) / PANEL), space);
-    const matrices = 4 * space * cols + 16 * blockColumns * cols + 4 * dims * cols;
-    return { ...finish(shape, 'krylov', matrices + 16 * space * space + 8 * blockColumns * rows), blockColumns };
+function krylov(shape: Limited) {
+  const { rows, cols, dims, memory } = shape;
+  const planOf = (share: number, scores: boolean): PcaPlan => {
+    const width = PANEL * Math.ceil((dims * share) / PANEL);
+    const space = Math.min(Math.max(MOST_FACTOR * dims, width), rows - 1, cols);
+    const blockColumns = Math.min(width, space);
+    const v = 4 * space * cols;
+    const w = 8 * blockColumns * cols + 4 * wholePanels(blockColumns) * cols;
+    // X V of all blocks or of two, and what products of a block with V are
+    const y = 4 * (scores ? space : 2 * blockColumns) * rows + 8 * blockColumns * space;
+    const square = 8 * space * space;
+    const vectors = 8 * dims * space;
+    const found = 4 * dims * cols;
+    const stages = [
+      v + w + y + square + 4 * blockColumns * Math.max(ROWS, 3 * space),
+      v + w + y + 2 * square + TRIDIAGONAL * space,
+      v + y + 3 * square + vectors,
+      v + y + 1.5 * vectors + found,
+      scores ? y + vectors + found + scoresOf(shape) + 4 * ROWS * space : again(shape),
+    ];
+    return { ...finish(shape, 'krylov', stages), blockColumns, scores };
   };
-  const narrow = planOf(1 / 4);
+  const kept = shape.scores ? [true, false] : [false];
+  const [narrow, wide] = [1 / 4, 1 / 2].map((share) => kept.map((scores) => planOf(share, scores)));
+  const whole = (plan: PcaPlan) => plan.whole;
+  const fast = (plan: PcaPlan) => plan.blockRows >= Math.min(rows, FAST_ROWS) && plan.bytes <= memory;
   // A pass over a disk is dear: fewer and wider ones, where there is room.
-  const wide = planOf(1 / 2);
-  const plan = narrow.whole || wide.bytes > shape.memory ? narrow : wide;
-  const kept = 4 * space * rows;
-  const scores = plan.bytes + kept <= shape.memory;
-  const work = 4 * rows * cols * USUAL_FACTOR * dims + EIGEN * Math.min(USUAL_FACTOR * dims, space) ** 3;
-  return {
-    plan: { ...plan, scores, bytes: plan.bytes + (scores ? kept : 0) },
-    work,
-  };
+  const plan = narrow!.find(whole) ?? wide!.find(fast) ?? narrow!.find(fast) ?? narrow!.at(-1)!;
+  const eigen = EIGEN * Math.min(USUAL_FACTOR * dims, rows - 1, cols) ** 3;
+  return { plan, work: 4 * rows * cols * USUAL_FACTOR * dims + eigen };
 }
 
-function finish(shape: PcaShape, method: PcaMethod, needed: number): PcaPlan {
-  const { rows, cols, valueBytes, memory, loaded } = shape;
-  const data = loaded ? 0 : rows * cols * valueBytes;
-  const whole = needed + data <= memory;
+function finish(shape: Limited, method: PcaMethod, stages: number[]): PcaPlan {
+  const { rows, cols, valueBytes, memory } = shape;
+  const needed = Math.max(...stages) + otherOf(shape);
+  const whole = needed + dataOf(shape) <= memory;
   const blockRows = whole ? rows : blockRowsOf(shape, needed);
-  const bytes = needed + (whole ? data : 2 * blockRows * cols * valueBytes);
+  const bytes = needed + (whole ? dataOf(shape) : 2 * blockRows * cols * valueBytes);
   return { method, whole, blockRows, blockColumns: 0, residentRows: rows, scores: true, bytes };
+}
+
+/** Of rows that are read, two blocks in turn. */
+function blockRowsOf({ rows, cols, valueBytes, memory }: Limited, needed: number): number {
+  const bytes = Math.min(LARGEST_BLOCK, Math.max(0, memory - needed) / 2);
+  const most = Math.floor(bytes / (cols * valueBytes));
+  const together = [ROWS, DEPTH, 1].find((count) => count <= most) ?? 1;
+  return Math.min(rows, Math.max(1, most - (most % together)));
+}
+
+function dataOf({ loaded, rows, cols, valueBytes }: PcaShape): number {
+  return loaded ? 0 : rows * cols * valueBytes;
+}
+
+function scoresOf({ scores, rows, dims, valueBytes }: PcaShape): number {
+  return scores ? rows * dims * valueBytes : 0;
+}
+
+/** Of scores that are made from the components. */
+function again(shape: PcaShape): number {
+  return 4 * (shape.dims + wholePanels(shape.dims)) * shape.cols + scoresOf(shape);
+}
+
+/** Means and sums of the columns, where rows go, and what is of no shape. */
+function otherOf({ rows, cols }: PcaShape): number {
+  return 56 * cols + 8 * rows + OTHER;
+}
+
+function wholePanels(vectors: number): number {
+  return PANEL * Math.ceil(vectors / PANEL);
 }
 
 function amount(bytes: number): string {

@@ -10,6 +10,17 @@ import * as umap from './umap.js';
 export const REDUCTIONS = ['pca', 'umap', 'none'] as const;
 export type Reduction = (typeof REDUCTIONS)[number];
 
+/** Options that not every method looks at, and the methods that do. */
+export const OF_REDUCTION = {
+  dims: ['pca', 'umap'],
+  seed: ['pca', 'umap'],
+  device: ['pca', 'umap'],
+  neighbours: ['umap'],
+  neighbourSearch: ['umap'],
+  minDist: ['umap'],
+  epochs: ['umap'],
+} as const satisfies { [option: string]: readonly Reduction[] };
+
 export interface ReduceOptions extends Omit<umap.UmapOptions & pca.PcaOptions, 'dims'> {
   /**
    * `pca`: the `dims` directions of largest variance. `umap`: a layout in `dims` dimensions that keeps near points near.

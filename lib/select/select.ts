@@ -28,13 +28,26 @@ const OBJECTIVES = [
 export const STRATEGIES = ['bins', 'random', 'dbal', 'round-robin', 'kmeans', 'herding', ...OBJECTIVES] as const;
 export type Strategy = (typeof STRATEGIES)[number];
 
+/** Options that one strategy alone looks at. */
+export const OF_STRATEGY = {
+  bins: 'bins',
+  gain: 'bins',
+  remainder: 'bins',
+  engine: 'bins',
+  clusters: 'kmeans',
+  fraction: 'dbal',
+  groups: 'round-robin',
+} as const satisfies { [option: string]: Strategy };
+
 export interface SelectOptions
-  extends Partial<PartitionOptions>,
+  extends Omit<PartitionOptions, 'bins'>,
     Omit<DrawOptions, 'quota'>,
     Pick<DensityBalancedOptions, 'fraction'>,
     Pick<ClusterOptions, 'maxRounds'> {
   /** `bins` if not given. */
   strategy?: Strategy | undefined;
+  /** Of `bins`, which needs it. */
+  bins?: number | undefined;
   /** Of `kmeans`: K; a tenth of the budget if not given. */
   clusters?: number | undefined;
   /** Of `round-robin`: the group of each row. */

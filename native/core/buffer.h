@@ -1,4 +1,5 @@
-// Memory for large arrays of plain numbers: aligned to a cache line, not cleared, on large pages where there are any.
+// Memory for large arrays of plain numbers: aligned to a cache line, not cleared, on large pages where there are any,
+// and the system's again once it is freed.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +11,9 @@
 #include "core/large_pages.h"
 
 namespace coregain {
+
+// From here on malloc would ask the system anyway, at first.
+constexpr size_t kKept = size_t{128} << 10;
 
 template <typename T>
 class Buffer {
@@ -31,7 +35,10 @@ class Buffer {
     std::swap(size_, other.size_);
     return *this;
   }
-  ~Buffer() { std::free(data_); }
+  ~Buffer() {
+    if (size_ * sizeof(T) >= kKept) give_back(data_, size_ * sizeof(T));
+    std::free(data_);
+  }
 
   T* data() { return data_; }
   const T* data() const { return data_; }

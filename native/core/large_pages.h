@@ -1,4 +1,4 @@
-// Large pages for memory that somebody else has allocated.
+// Large pages for memory that somebody else has allocated, and giving it back.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,7 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace coregain {
@@ -21,6 +22,20 @@ inline void use_large_pages(void* start, size_t bytes) {
   if (skipped >= bytes) return;
   const size_t whole = (bytes - skipped) / kLargePage * kLargePage;
   if (whole != 0) madvise(static_cast<char*>(start) + skipped, whole, MADV_HUGEPAGE);
+#else
+  (void)start, (void)bytes;
+#endif
+}
+
+// Lets the system have the whole pages of [start, start + bytes), whose values nobody needs any more: before `free`, as
+// malloc keeps blocks of up to 32 MB for itself.
+inline void give_back(void* start, size_t bytes) {
+#if defined(__linux__)
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t skipped = (page - reinterpret_cast<uintptr_t>(start) % page) % page;
+  if (skipped >= bytes) return;
+  const size_t whole = (bytes - skipped) / page * page;
+  if (whole != 0) madvise(static_cast<char*>(start) + skipped, whole, MADV_DONTNEED);
 #else
   (void)start, (void)bytes;
 #endif

@@ -137,7 +137,10 @@ void project(const Part& part, const Panels& vectors, size_t diagonal, const Wor
     return project_on_device(part, *vectors.held(), vectors.count(), diagonal, workers, take);
   const size_t n = part.x.rows, d = part.cols;
   // Sums of nearly square blocks: each value that comes from afar is used most often.
-  const size_t wide = std::min(vectors.panels(), kWidePanels), stride = wide * kPanel;
+  // Of few rows each thread takes some of the vectors.
+  const size_t high = (n + kMostRows - 1) / kMostRows;
+  const size_t each = (vectors.panels() * high + workers.pool.size() - 1) / workers.pool.size();
+  const size_t wide = std::max<size_t>(1, std::min(each, kWidePanels)), stride = wide * kPanel;
   const size_t together = std::clamp(kSums / stride / kRows * kRows, kRows, kMostRows);
   constexpr size_t kStride = kDepth + kApart;
   std::vector<std::vector<float>> rows(workers.pool.size());

@@ -142,17 +142,20 @@ Napi::Value take(const Napi::CallbackInfo& info, Jobs& jobs) {
   work->handle = handle_of(info[0]);
   const size_t k = fit.components().variance.size();
   const Matrix scores = shared_matrix(job, "scores", fit.task.rows, k);
-  if (scores.data == nullptr) throw Napi::RangeError::New(info.Env(), "pcaTake: room for the scores.");
   const bool whiten = job.Get("whiten").ToBoolean();
-  return jobs.start(
-      info.Env(),
-      {
-          .run = [work, &fit, scores,
-                  whiten] { fit.scores(const_cast<void*>(scores.data), scores.is_double, whiten, work->control); },
-          .resolve = [](Napi::Env env) { return env.Undefined(); },
-          .cancel = [work] { work->control.cancel(); },
-          .keep = {job.Get("scores"), job.Get("control")},
-      });
+  return jobs.start(info.Env(), {
+                                    .run =
+                                        [work, &fit, scores, whiten] {
+                                          if (scores.data != nullptr)
+                                            fit.scores(const_cast<void*>(scores.data), scores.is_double, whiten,
+                                                       work->control);
+                                          // not when JavaScript collects its garbage
+                                          work->handle->fit.reset();
+                                        },
+                                    .resolve = [](Napi::Env env) { return env.Undefined(); },
+                                    .cancel = [work] { work->control.cancel(); },
+                                    .keep = {job.Get("scores"), job.Get("control")},
+                                });
 }
 
 Napi::Value transform(const Napi::CallbackInfo& info, Jobs& jobs) {

@@ -37,7 +37,8 @@ class KrylovFit : public PcaFit {
         moments_(t.cols, t.about_zero),
         most_(std::min({t.rows - 1, t.cols, std::max(kMostFactor * t.dims, t.block_columns)})) {
     v_ = Buffer<float>(most_ * t.cols);
-    t_.assign(most_ * most_, 0);
+    t_ = Buffer<double>(most_ * most_);
+    std::fill_n(t_.data(), t_.size(), 0.0);
     w_ = Buffer<double>(width(0) * t.cols);
     if (device_ == nullptr) return;
     using linear::DeviceMatrix;
@@ -127,7 +128,7 @@ class KrylovFit : public PcaFit {
     const linear::Panels panels(linear::Part({ritz_.data(), false, k, used_}), workers);
     for (size_t from = 0; from < n; from += kRows) {
       const size_t count = std::min(kRows, n - from);
-      std::vector<float> y(count * used_);
+      Buffer<float> y(count * used_);
       size_t col = 0;
       for (const Y& block : y_) {
         for (size_t i = 0; i < count; ++i)
@@ -375,7 +376,8 @@ class KrylovFit : public PcaFit {
   Rest rest(const Control& control) {
     if (used_ + block_ >= most_) return {true, block_};
     if (used_ < task.dims) return {false, block_};
-    Buffer<double> a = projected();
+    Buffer<double> a(used_ * used_);
+    project_to(a);
     const linear::Eigen e = linear::eigen(a, used_, 0, pool_, control, doubles_kernel(task.simd));
     double sum = 0;
     for (size_t i = 0; i < task.dims; ++i) sum += std::max(0.0, e.values[i]);
@@ -397,18 +399,21 @@ class KrylovFit : public PcaFit {
     return {true, std::min(block_, static_cast<size_t>(std::ceil(part * static_cast<double>(block_))))};
   }
 
-  Buffer<double> projected() {
-    Buffer<double> a(std::max<size_t>(1, used_ * used_));
+  // T of the vectors so far, [used, used], to `a`, which may be `t_` itself: no element is written before it is read.
+  void project_to(Buffer<double>& a) {
     for (size_t i = 0; i < used_; ++i)
-      for (size_t j = 0; j <= i; ++j) a[i * used_ + j] = a[j * used_ + i] = at(i, j);
-    return a;
+      for (size_t j = 0; j <= i; ++j) a[i * used_ + j] = at(i, j);
+    for (size_t i = 0; i < used_; ++i)
+      for (size_t j = 0; j < i; ++j) a[j * used_ + i] = a[i * used_ + j];
   }
 
   void finish(const linear::Workers& workers) {
     const size_t d = task.cols;
-    Buffer<double> a = projected();
+    w_ = {};
+    project_to(t_);
     const linear::Eigen e =
-        linear::eigen(a, used_, std::min(task.dims, used_), pool_, workers.control, doubles_kernel(task.simd));
+        linear::eigen(t_, used_, std::min(task.dims, used_), pool_, workers.control, doubles_kernel(task.simd));
+    t_ = {};
     const size_t k = describe(e.values, moments_.scatter(), task.rows, task.dims, found_);
     linear::Coefficients left(k, used_);
     for (size_t q = 0; q < k; ++q)
@@ -425,7 +430,6 @@ class KrylovFit : public PcaFit {
     for (size_t q = 0; q < k; ++q)
       for (size_t c = 0; c < used_; ++c) ritz_[q * used_ + c] = turned[q] != 0 ? -left.row(q)[c] : left.row(q)[c];
     v_ = {};
-    w_ = {};
     v_on_device_.reset();
     w_on_device_.reset();
     stay_.clear();
@@ -440,7 +444,8 @@ class KrylovFit : public PcaFit {
   bool last_ = false, done_ = false;
   Buffer<float> v_;   // [most, d]
   Buffer<double> w_;  // [block, d]
-  std::vector<double> t_, along_, captured_;
+  Buffer<double> t_;  // V^T C V [most, most], lower triangle
+  std::vector<double> along_, captured_;
   std::vector<Y> y_;
   std::unique_ptr<linear::Panels> vectors_;  // of this pass
   Buffer<float> ritz_;                       // [k, used]

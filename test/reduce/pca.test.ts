@@ -83,8 +83,8 @@ describe.each([
   const path = join(folder, `${method}.npy`);
 
   test('agrees with ml-pca, in memory and from a file that is read block by block', async () => {
-    const shape = { rows, cols, dims, valueBytes: 4 as const, components: true };
-    const memory = rows * cols * 2;
+    const shape = { rows, cols, dims, valueBytes: 4 as const, components: true, scores: true };
+    const memory = rows * cols * 4;
     expect(planPca({ ...shape, loaded: true, memory: 2 ** 32 }, 'X').method).toBe(method);
     expect(planPca({ ...shape, loaded: false, memory }, 'X')).toMatchObject({ method, whole: false });
     await writeNpy(path, { data: matrix.data, shape: [rows, cols] });

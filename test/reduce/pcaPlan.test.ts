@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { PCA_MEMORY, planPca } from '#lib/reduce/pcaPlan.js';
 
 const shape = (rows: number, cols: number, dims: number, more: object = {}) => ({
-  ...{ rows, cols, dims, valueBytes: 4 as const, loaded: false, components: false, memory: PCA_MEMORY },
+  ...{ rows, cols, dims, valueBytes: 4 as const, loaded: false, components: false, scores: true, memory: PCA_MEMORY },
   ...more,
 });
 
@@ -33,6 +33,21 @@ test('what does not fit is read in blocks, and the plan keeps to the memory', ()
 test('a matrix in memory is not counted', () => {
   const given = shape(20_000, 16_384, 256, { memory: 800e6, loaded: true });
   expect(planPca(given, 'X').whole).toBe(true);
+});
+
+test('scores are counted, and come on top where nothing is said of memory', () => {
+  const given = shape(2_000_000, 768, 512, { memory: 4e9 });
+  expect(() => planPca(given, 'X')).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_MEMORY' }));
+  expect(planPca({ ...given, scores: false }, 'X').bytes).toBeLessThanOrEqual(4e9);
+  const { bytes } = planPca({ ...given, memory: undefined }, 'X');
+  expect(bytes).toBeGreaterThan(4 * 2_000_000 * 512);
+  expect(bytes).toBeLessThanOrEqual(4 * 2_000_000 * 512 + PCA_MEMORY);
+});
+
+test('ml-pca, with a thread of its own, makes room for a native method where memory is short', () => {
+  expect(planPca(shape(2000, 256, 16, { memory: 100e6 }), 'X').method).toBe('small');
+  const plan = planPca(shape(2000, 256, 16, { memory: 20e6 }), 'X');
+  expect(plan).toMatchObject({ method: 'covariance', whole: true });
 });
 
 test('where no method fits: what is needed, what is allowed, and the cure', () => {
