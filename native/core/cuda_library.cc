@@ -81,4 +81,11 @@ const CudaSupport& cuda_support() {
 
 #endif
 
+Error cuda_error(CudaCode code, const CudaFailure& failure) {
+  const std::string message = static_cast<const char*>(failure.message);
+  if (code == CudaCode::kMemory) return {"ERR_MEMORY", message};
+  // after an error within a kernel all calls of the process fail
+  return {"ERR_DEVICE", code == CudaCode::kFailed ? message + ": start anew, or use the device \"cpu\"" : message};
+}
+
 }  // namespace coregain

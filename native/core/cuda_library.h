@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "cuda/api.h"
 
 namespace coregain {
@@ -21,5 +22,8 @@ const CudaSupport& cuda_support();
 
 // The same for a library at `path`, which stays open for ever: CUDA cannot be unloaded safely.
 CudaSupport open_cuda_library(const std::string& path);
+
+// What to throw for a call of the library that failed: ERR_MEMORY or ERR_DEVICE, with its words and a cure.
+Error cuda_error(CudaCode code, const CudaFailure& failure);
 
 }  // namespace coregain

@@ -59,11 +59,13 @@ struct KeepBest {
 
   // Bitonic sort, then only the best stay.
   COREGAIN_DEVICE void cut(Block& block, uint64_t* keys, int32_t* count) const {
-    for (size_t size = 2; size <= kRoom; size *= 2) {
-      for (size_t distance = size / 2; distance > 0; distance /= 2) {
+    constexpr auto kKeys = static_cast<unsigned>(kRoom);
+    for (unsigned size = 2; size <= kKeys; size *= 2) {
+      for (unsigned distance = size / 2; distance > 0; distance /= 2) {
         block.each([&](unsigned thread) {
-          for (size_t pair = thread; pair < kRoom / 2; pair += kThreads) {
-            const size_t low = pair / distance * 2 * distance + pair % distance, high = low + distance;
+          for (unsigned pair = thread; pair < kKeys / 2; pair += kThreads) {
+            // pair / distance * 2 * distance + pair % distance, without a division: a power of two
+            const unsigned low = 2 * pair - (pair & (distance - 1)), high = low + distance;
             const bool ascending = (low & size) == 0;
             const uint64_t a = keys[low], b = keys[high];
             if ((a > b) == ascending) {

@@ -22,6 +22,9 @@
 #include <atomic>
 #include <memory>
 #include <thread>
+#include <vector>
+
+#include "cuda_emulation.h"
 #define COREGAIN_DEVICE inline
 #define COREGAIN_EITHER
 #define COREGAIN_UNROLL
@@ -128,6 +131,9 @@ struct alignas(16) Bytes16 {
 };
 // 16 bytes at an address that is a multiple of 16.
 COREGAIN_DEVICE Bytes16 load16(const void* from) {
+#if !defined(__CUDACC__)
+  expect_aligned(from, 16);
+#endif
   return *static_cast<const Bytes16*>(from);
 }
 // sum + the inner product of four int8 with four.
@@ -147,19 +153,25 @@ COREGAIN_DEVICE void copy16_async(void* shared, const void* global) {
   const auto to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
 #else
-  std::memcpy(shared, global, 16);
+  expect_aligned(shared, 16);
+  expect_aligned(global, 16);
+  async_copies->open.push_back({shared, global});
 #endif
 }
 // Ends a group of copies; `wait_async<n>` waits until at most the n latest groups of this thread are under way.
 COREGAIN_DEVICE void commit_async() {
 #if defined(__CUDACC__)
   asm volatile("cp.async.commit_group;" ::: "memory");
+#else
+  async_copies->groups.push_back(std::exchange(async_copies->open, {}));
 #endif
 }
 template <int kGroups>
 COREGAIN_DEVICE void wait_async() {
 #if defined(__CUDACC__)
   asm volatile("cp.async.wait_group %0;" ::"n"(kGroups) : "memory");
+#else
+  async_copies->wait(kGroups);
 #endif
 }
 
@@ -176,7 +188,8 @@ class Warp {
     f(threadIdx.x % kWarp);
     __syncwarp();
 #else
-    for (unsigned lane = 0; lane < kWarp; ++lane) f(lane);
+    for (unsigned at = 0; at < kWarp; ++at) f(turn(at, kWarp));
+    backwards = !backwards;
 #endif
   }
   // The sum of f(lane), for all lanes. Five additions deep.
@@ -271,7 +284,7 @@ class Block {
       : index(blockIdx.x), count(gridDim.x), threads(blockDim.x), next_(shared_memory) {}
 #else
   Block(unsigned at, unsigned of, unsigned size, char* shared_memory)
-      : index(at), count(of), threads(size), next_(shared_memory) {}
+      : index(at), count(of), threads(size), next_(shared_memory), copies_(size) {}
 #endif
 
   const unsigned index, count, threads;
@@ -282,7 +295,12 @@ class Block {
     f(threadIdx.x);
     __syncthreads();
 #else
-    for (unsigned thread = 0; thread < threads; ++thread) f(thread);
+    for (unsigned at = 0; at < threads; ++at) {
+      const unsigned thread = turn(at, threads);
+      async_copies = &copies_[thread];
+      f(thread);
+    }
+    backwards = !backwards;
 #endif
   }
   // f(warp), a barrier afterwards.
@@ -292,7 +310,9 @@ class Block {
     f(Warp(threadIdx.x / kWarp));
     __syncthreads();
 #else
-    for (unsigned warp = 0; warp < threads / kWarp; ++warp) f(Warp(warp));
+    const bool down = backwards;
+    for (unsigned warp = 0; warp < threads / kWarp; ++warp) f(Warp(down ? threads / kWarp - 1 - warp : warp));
+    backwards = !down;
 #endif
   }
 
@@ -308,33 +328,35 @@ class Block {
     return (size * sizeof(T) + 15) / 16 * 16;
   }
 
-  // All threads' values put together by `join`, which is associative and commutative; the same in every thread. `room`
-  // is shared memory for one T a warp.
+  // The values of the first `of` threads put together by `join`, which is associative and commutative; the same in
+  // every thread. `of` is a multiple of kWarp; `room` is shared memory for one T a warp of them.
   template <typename T, typename Join>
-  COREGAIN_DEVICE T reduce(PerThread<T>& values, T* room, const Join& join) const {
+  COREGAIN_DEVICE T reduce(PerThread<T>& values, T* room, const Join& join, unsigned of) const {
 #if defined(__CUDACC__)
     static_assert(sizeof(T) % 4 == 0);
     T value = values[threadIdx.x];
-    COREGAIN_UNROLL
-    for (unsigned distance = kWarp / 2; distance > 0; distance /= 2) {
-      T other;
-      uint32_t mine[sizeof(T) / 4], theirs[sizeof(T) / 4];
-      memcpy(mine, &value, sizeof(T));
+    if (threadIdx.x < of) {
       COREGAIN_UNROLL
-      for (unsigned word = 0; word < sizeof(T) / 4; ++word)
-        theirs[word] = __shfl_xor_sync(0xffffffff, mine[word], static_cast<int>(distance));
-      memcpy(&other, theirs, sizeof(T));
-      value = join(value, other);
+      for (unsigned distance = kWarp / 2; distance > 0; distance /= 2) {
+        T other;
+        uint32_t mine[sizeof(T) / 4], theirs[sizeof(T) / 4];
+        memcpy(mine, &value, sizeof(T));
+        COREGAIN_UNROLL
+        for (unsigned word = 0; word < sizeof(T) / 4; ++word)
+          theirs[word] = __shfl_xor_sync(0xffffffff, mine[word], static_cast<int>(distance));
+        memcpy(&other, theirs, sizeof(T));
+        value = join(value, other);
+      }
+      if (threadIdx.x % kWarp == 0) room[threadIdx.x / kWarp] = value;
     }
-    if (threadIdx.x % kWarp == 0) room[threadIdx.x / kWarp] = value;
     __syncthreads();
     value = room[0];
-    for (unsigned warp = 1; warp < blockDim.x / kWarp; ++warp) value = join(value, room[warp]);
+    for (unsigned warp = 1; warp < of / kWarp; ++warp) value = join(value, room[warp]);
     __syncthreads();
     return value;
 #else
     T value = values[0];
-    for (unsigned thread = 1; thread < threads; ++thread) value = join(value, values[thread]);
+    for (unsigned thread = 1; thread < of; ++thread) value = join(value, values[thread]);
     room[0] = value;
     return value;
 #endif
@@ -370,6 +392,9 @@ class Block {
 
  private:
   char* next_;
+#if !defined(__CUDACC__)
+  mutable std::vector<AsyncCopies> copies_;  // by thread
+#endif
 };
 
 #if !defined(__CUDACC__)

@@ -58,9 +58,11 @@ struct Gram {
       for (int chunk = 0; chunk < kStages - 1; ++chunk) load(thread, stages, chunk, chunks, top, left);
     });
     for (int chunk = 0; chunk < chunks; ++chunk) {
-      block.each([&](unsigned) { wait_async<kStages - 2>(); });
       // all are done with the stage that this one overwrites: the barrier of the last turn
-      block.each([&](unsigned thread) { load(thread, stages, chunk + kStages - 1, chunks, top, left); });
+      block.each([&](unsigned thread) {
+        load(thread, stages, chunk + kStages - 1, chunks, top, left);
+        wait_async<kStages - 1>();
+      });
       block.warps([&](const Warp& warp) {
         const int8_t* const stage = stages + chunk % kStages * kStage;
         COREGAIN_UNROLL

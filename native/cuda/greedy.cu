@@ -31,18 +31,11 @@ constexpr int32_t kRowsOfBlock = 64;    // fewer are not worth a block
   fail(CudaCode::kCancelled, "cancelled");
 }
 
-struct OnDevice {
-  explicit OnDevice(int32_t device) { check(cudaSetDevice(device), "cudaSetDevice"); }
-};
-
 class Greedy {
  public:
-  explicit Greedy(const CudaGreedyProblem& problem) : problem_(problem), device_(problem.device) {
+  explicit Greedy(const CudaGreedyProblem& problem) : problem_(problem), limits_(open_device(problem.device)) {
     if (problem.cols > 65536)
       fail(CudaCode::kUnfit, "sums of more than 65536 products of 8 bits do not fit in 32: use the device \"cpu\"");
-    cudaDeviceProp properties{};
-    check(cudaGetDeviceProperties(&properties, problem.device), "cudaGetDeviceProperties");
-    multiprocessors_ = static_cast<unsigned>(properties.multiProcessorCount);
     size_t free_bytes = 0, all_bytes = 0;
     check(cudaMemGetInfo(&free_bytes, &all_bytes), "cudaMemGetInfo");
     const PlanRequest request = {
@@ -53,7 +46,8 @@ class Greedy {
         .value_bytes = problem.is_double != 0 ? uint64_t{8} : uint64_t{4},
         .cosine = problem.cosine != 0,
         .free_bytes = problem.memory > 0 ? std::min<uint64_t>(problem.memory, free_bytes) : free_bytes,
-        .l2_bytes = static_cast<uint64_t>(properties.l2CacheSize),
+        .l2_bytes = limits_.l2_bytes,
+        .most_window = static_cast<uint64_t>(Steps::most_rows(limits_.shared, limits_.multiprocessors)),
     };
     plan_ = plan(request);
     if (plan_.mode == CudaMode::kAuto) fail(CudaCode::kMemory, memory_sentence(request, plan_), plan_.needed);
@@ -70,9 +64,12 @@ class Greedy {
     }
     stream_.wait();
   }
+  ~Greedy() { use_device_quietly(problem_.device); }
+  Greedy(const Greedy&) = delete;
+  Greedy& operator=(const Greedy&) = delete;
 
   void bin(int64_t members, int32_t steps, const CudaGreedyCallbacks& callbacks) {
-    const OnDevice device(problem_.device);  // of this thread
+    use_device(problem_.device);
     callbacks_ = &callbacks;
     members_ = static_cast<double>(members);
     a_ = -members_;
@@ -117,11 +114,11 @@ class Greedy {
   // Blocks of a kernel that goes over rows with one warp each, a few waves of them.
   Grid over_rows(int32_t rows, size_t shared = 0) const {
     const auto warps = static_cast<unsigned>((rows + 7) / 8);
-    return {std::max(1U, std::min(warps, multiprocessors_ * 16)), 256, shared};
+    return {std::max(1U, std::min(warps, limits_.multiprocessors * 16)), 256, shared};
   }
   Grid over_numbers(int32_t count, size_t shared = 0) const {
     const auto blocks = static_cast<unsigned>((count + 255) / 256);
-    return {std::max(1U, std::min(blocks, multiprocessors_ * 4)), 256, shared};
+    return {std::max(1U, std::min(blocks, limits_.multiprocessors * 4)), 256, shared};
   }
   template <typename Kernel>
   void start(const Grid& grid, const Kernel& kernel) {
@@ -194,8 +191,8 @@ class Greedy {
     gram_ = Array<float>(window * gram_pitch(window), Place::kDevice);
     contenders_ = Array<Contender>(window, Place::kDevice);
     listed_ = Array<int32_t>(1, Place::kDevice);
-    records_ = Array<Best>(2 * size_t{multiprocessors_}, Place::kDevice);
-    rounds_ = Array<uint32_t>(2 * size_t{multiprocessors_}, Place::kDevice);
+    records_ = Array<Best>(2 * size_t{limits_.multiprocessors}, Place::kDevice);
+    rounds_ = Array<uint32_t>(2 * size_t{limits_.multiprocessors}, Place::kDevice);
     order_ = Array<int32_t>(static_cast<size_t>(problem_.longest_bin), Place::kPinned);
     words_ = Array<int32_t>(2, Place::kPinned);
     outcome_ = Array<Outcome>(1, Place::kPinned);
@@ -349,8 +346,8 @@ class Greedy {
     const bool gram = plan_.mode == CudaMode::kGram;
     const int32_t size = gram ? chains() : size_;
     const auto useful = static_cast<unsigned>((size + kRowsOfBlock - 1) / kRowsOfBlock);
-    const unsigned most = gram ? multiprocessors_ : std::max(kWindowBlocks, static_cast<unsigned>(size) / 1024);
-    const unsigned blocks = std::max(1U, std::min({useful, most, multiprocessors_}));
+    const unsigned most = gram ? limits_.multiprocessors : std::max(kWindowBlocks, static_cast<unsigned>(size) / 1024);
+    const unsigned blocks = std::max(1U, std::min({useful, most, limits_.multiprocessors}));
     words_.data()[0] = words_.data()[1] = 0;
     *outcome_.data() = {Why::kStopped, 0, 0, 0, 0};
     stream_.clear(rounds_.data(), rounds_.size());
@@ -435,10 +432,9 @@ class Greedy {
   }
 
   const CudaGreedyProblem problem_;
-  const OnDevice device_;  // before the stream and the memory
+  const DeviceLimits limits_;  // before the stream and the memory: it chooses the device
   const CudaGreedyCallbacks* callbacks_ = nullptr;
   Plan plan_;
-  unsigned multiprocessors_ = 1;
   CudaGreedyReport report_{};
 
   // The points.

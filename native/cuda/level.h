@@ -39,7 +39,7 @@ struct MeasureDrift {
         value[thread] = 0;
         for (size_t j = thread; j < d; j += kThreads) value[thread] = join(value[thread], term(j));
       });
-      return block.reduce(value, room, join);
+      return block.reduce(value, room, join, kThreads);
     };
     const auto add = [](double a, double b) { return a + b; };
     const auto most = [](double a, double b) { return fmax(a, b); };
@@ -81,7 +81,7 @@ struct Level {
 
 // Scores from float64: reads X once.
 struct TakeBase {
-  static constexpr unsigned kThreads = 256;
+  static constexpr unsigned kThreads = 256, kResident = 6;  // as many as registers allow: it waits for memory
   Level level;
 
   COREGAIN_DEVICE void operator()(Block& block) const {
@@ -112,7 +112,7 @@ struct TakeBase {
 
 // Scores from the base and a product in 8 bits: reads one byte an element, and 60 a row.
 struct EstimateAll {
-  static constexpr unsigned kThreads = 256;
+  static constexpr unsigned kThreads = 256, kResident = 4;
   Level level;
   const int8_t *v_high, *v_low;  // [stride]
 

@@ -19,6 +19,7 @@ CudaCode devices(CudaDevice* out, int32_t capacity, int32_t* count, CudaFailure*
     cuda::check(cudaGetDeviceCount(&found), "cudaGetDeviceCount");
     cuda::check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
     cuda::check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+    bool usable = false;
     for (; *count < found && *count < capacity; ++*count) {
       cudaDeviceProp properties{};
       cuda::check(cudaGetDeviceProperties(&properties, *count), "cudaGetDeviceProperties");
@@ -32,14 +33,17 @@ CudaCode devices(CudaDevice* out, int32_t capacity, int32_t* count, CudaFailure*
       device.multiprocessors = properties.multiProcessorCount;
       device.driver = driver;
       device.runtime = runtime;
+      usable = usable || device.major >= cuda::kLeastMajor;
     }
+    if (*count > 0 && !usable)
+      cuda::fail(CudaCode::kUnavailable, "kernels need the compute capability 8.0, and no device has it");
   });
 }
 
 CudaCode copy_rate(int32_t device, double* bytes_per_second, CudaFailure* failure) {
   return cuda::guarded(failure, [&] {
     constexpr int kRounds = 5, kCopies = 20;  // copies of a round: starting them is no part of the rate
-    cuda::check(cudaSetDevice(device), "cudaSetDevice");
+    cuda::use_device(device);
     size_t free = 0, all = 0;
     cuda::check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
     // more than any L2 cache holds

@@ -23,19 +23,20 @@ struct Stage {
 
 class Linear {
  public:
-  Linear(int32_t device, size_t bytes) : device_(device), stages_{Stage(bytes), Stage(bytes)} {
-    cudaDeviceProp properties{};
-    check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
-    multiprocessors_ = static_cast<unsigned>(properties.multiProcessorCount);
-  }
+  Linear(int32_t device, size_t bytes)
+      : device_(device), limits_(open_device(device)), stages_{Stage(bytes), Stage(bytes)} {}
+  ~Linear() { use_device_quietly(device_); }
+  Linear(const Linear&) = delete;
+  Linear& operator=(const Linear&) = delete;
 
-  void use() const { check(cudaSetDevice(device_), "cudaSetDevice"); }
+  int32_t device() const { return device_; }
+  void use() const { use_device(device_); }
   Stage& stage(int32_t which) { return stages_[which == 0 ? 0 : 1]; }
   const Stream& stream() const { return stream_; }
   void arrive() const {
     for (const Stage& stage : stages_) stage.stream.wait();
   }
-  unsigned multiprocessors() const { return multiprocessors_; }
+  unsigned multiprocessors() const { return limits_.multiprocessors; }
 
   // [size], or null where there is no room for it.
   double* partial(size_t size) {
@@ -49,7 +50,7 @@ class Linear {
 
  private:
   int32_t device_;
-  unsigned multiprocessors_ = 1;
+  DeviceLimits limits_;  // before the rest: it chooses the device
   Stage stages_[2];
   // before the stream: its destructor waits for what uses it
   Array<double> partial_;
@@ -81,6 +82,7 @@ struct MatrixOnDevice {
       floats = Array<float>(rows * stride, Place::kDevice);
   }
   ~MatrixOnDevice() {
+    use_device_quietly(linear.device());
     // what was started may still use it
     static_cast<void>(cudaStreamSynchronize(linear.stream().get()));
     for (int32_t which = 0; which < 2; ++which)
@@ -155,7 +157,6 @@ Factor factor_of(const CudaFactor& side, int64_t lines, int64_t elements) {
 CudaCode linear_open(int32_t device, uint64_t bytes, void** linear, CudaStages* stages, CudaFailure* failure) {
   *linear = nullptr;
   return guarded(failure, [&] {
-    check(cudaSetDevice(device), "cudaSetDevice");
     auto opened = std::make_unique<Linear>(device, bytes);
     *stages = {{opened->stage(0).memory.data(), opened->stage(1).memory.data()}, bytes};
     *linear = opened.release();

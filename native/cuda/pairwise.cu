@@ -53,7 +53,6 @@ class RowsOnDevice {
  public:
   explicit RowsOnDevice(const CudaPointsProblem& problem)
       : device_(problem.device), precision_(problem.precision), rows_(problem.rows) {
-    use();
     stride_ = static_cast<size_t>(problem.stride);
     const auto n = static_cast<size_t>(rows_);
     expect_room("This matrix", n * (stride_ + 16));
@@ -62,6 +61,9 @@ class RowsOnDevice {
     if (problem.scales != nullptr) upload(scales_, problem.scales, n);
     stream_.wait();
   }
+  ~RowsOnDevice() { use_device_quietly(device_); }
+  RowsOnDevice(const RowsOnDevice&) = delete;
+  RowsOnDevice& operator=(const RowsOnDevice&) = delete;
 
   void distances(const int32_t* queries, int64_t query_count, const int32_t* rows, int64_t row_count, float* out,
                  const int32_t* cancel) {
@@ -173,7 +175,7 @@ class RowsOnDevice {
   }
 
  private:
-  void use() const { check(cudaSetDevice(device_), "cudaSetDevice"); }
+  void use() const { use_device(device_); }
 
   template <typename T>
   void upload(Array<T>& to, const T* from, size_t size) const {
@@ -229,7 +231,7 @@ RowsOnDevice& of(void* points) {
 CudaCode points_open(const CudaPointsProblem* problem, void** points, CudaFailure* failure) {
   *points = nullptr;
   return guarded(failure, [&] {
-    check(cudaSetDevice(problem->device), "cudaSetDevice");
+    open_device(problem->device);
     *points = std::make_unique<RowsOnDevice>(*problem).release();
   });
 }

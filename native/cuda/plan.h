@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <string>
 
 #include "cuda/api.h"
+#include "cuda/text.h"
 
 namespace coregain::cuda {
 
@@ -17,6 +17,7 @@ struct PlanRequest {
   bool cosine = false;
   uint64_t free_bytes = 0;  // of the device
   uint64_t l2_bytes = 0;
+  uint64_t most_window = ~uint64_t{0};  // rows that the multiprocessors' shared memory holds: Steps::most_rows
 };
 
 struct Plan {
@@ -64,7 +65,7 @@ inline uint64_t usable_bytes(uint64_t free_bytes) {
 // where that fits, up to kLargestWindow where memory is plenty: the engine fills it only where it has to.
 inline uint64_t largest_window(const PlanRequest& r, uint64_t bytes) {
   uint64_t window = 0;
-  for (uint64_t tried = kSmallestWindow; tried <= kLargestWindow; tried *= 2)
+  for (uint64_t tried = kSmallestWindow; tried <= std::min(kLargestWindow, r.most_window); tried *= 2)
     if (window_bytes(std::min(tried, r.chains), r.cols) <= bytes) window = std::min(tried, r.chains);
   return window;
 }
@@ -83,7 +84,7 @@ inline Plan plan(const PlanRequest& r) {
   const uint64_t usable = usable_bytes(r.free_bytes);
   const uint64_t x = r.rows * r.cols * r.value_bytes;
   const uint64_t gram = common_bytes(r) + x + window_bytes(r.chains, r.cols);
-  if (r.mode != CudaMode::kLookAhead && gram <= usable) {
+  if (r.mode != CudaMode::kLookAhead && gram <= usable && r.chains <= r.most_window) {
     out.mode = CudaMode::kGram;
     out.window = r.chains;
     out.device_bytes = gram;
@@ -113,15 +114,13 @@ inline Plan plan(const PlanRequest& r) {
   return out;
 }
 
-inline std::string gigabytes(uint64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f GB", static_cast<double>(bytes) / 1e9);
-  return text;
-}
-
 // What a caller is told where nothing fits.
 inline std::string memory_sentence(const PlanRequest& r, const Plan& p) {
   const bool gram = r.mode == CudaMode::kGram;
+  if (gram && r.chains > r.most_window)
+    return "The scores of " + std::to_string(r.rows) +
+           " rows do not fit in the multiprocessors of this device, which hold " + std::to_string(r.most_window) +
+           ". Use the engine \"lazy\", or the device \"cpu\".";
   return "The " + std::string(gram ? "inner products of all pairs" : "smallest look-ahead") + " of " +
          std::to_string(r.rows) + " x " + std::to_string(r.cols) + " values need " + gigabytes(p.needed) +
          " of device memory, and " + gigabytes(usable_bytes(r.free_bytes)) + " can be had. Use " +

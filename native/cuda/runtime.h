@@ -11,11 +11,13 @@
 
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "cuda/api.h"
 #include "cuda/block.h"
+#include "cuda/text.h"
 
 namespace coregain::cuda {
 
@@ -65,6 +67,46 @@ CudaCode guarded(CudaFailure* failure, const F& body) {
   return failure->code;
 }
 
+// ---- devices
+
+// Makes a device that of the calling thread, which otherwise begins with the first one: whatever takes memory there,
+// runs something or frees what it has comes after this.
+inline void use_device(int32_t device) {
+  check(cudaSetDevice(device), "cudaSetDevice");
+}
+// The same where nothing may be thrown.
+inline void use_device_quietly(int32_t device) {
+  static_cast<void>(cudaSetDevice(device));
+}
+
+// What the host's side goes by.
+struct DeviceLimits {
+  unsigned multiprocessors;
+  size_t shared;  // bytes of shared memory that a block may have
+  size_t l2_bytes;
+};
+
+constexpr int kLeastMajor = 8;  // compute capability: CMAKE_CUDA_ARCHITECTURES
+
+// Uses a device that there is machine code for. Throws kUnavailable.
+inline DeviceLimits open_device(int32_t device) {
+  use_device(device);
+  const auto value = [&](cudaDeviceAttr attribute) {
+    int found = 0;
+    check(cudaDeviceGetAttribute(&found, attribute, device), "cudaDeviceGetAttribute");
+    return found;
+  };
+  const int major = value(cudaDevAttrComputeCapabilityMajor);
+  if (major < kLeastMajor)
+    fail(CudaCode::kUnavailable, "cuda:" + std::to_string(device) + " is of compute capability " +
+                                     std::to_string(major) + "." +
+                                     std::to_string(value(cudaDevAttrComputeCapabilityMinor)) +
+                                     ", and kernels need 8.0: use another device, or \"cpu\"");
+  return {static_cast<unsigned>(value(cudaDevAttrMultiProcessorCount)),
+          static_cast<size_t>(value(cudaDevAttrMaxSharedMemoryPerBlockOptin)),
+          static_cast<size_t>(value(cudaDevAttrL2CacheSize))};
+}
+
 // ---- memory
 
 enum class Place {
@@ -93,7 +135,10 @@ class Array {
         place == Place::kDevice ? cudaMalloc(&data, bytes) : cudaHostAlloc(&data, bytes, cudaHostAllocMapped);
     if (error == cudaErrorMemoryAllocation) {
       static_cast<void>(cudaGetLastError());
-      fail(CudaCode::kMemory, place == Place::kDevice ? "device memory is used up" : "pinned memory is used up", bytes);
+      fail(CudaCode::kMemory,
+           gigabytes(bytes) + (place == Place::kDevice ? " more of device memory" : " more of pinned host memory") +
+               " cannot be had: use fewer rows, or the device \"cpu\"",
+           bytes);
     }
     check(error, place == Place::kDevice ? "cudaMalloc" : "cudaHostAlloc");
     data_ = static_cast<T*>(data);
@@ -121,13 +166,20 @@ class Array {
   Place place_ = Place::kDevice;
 };
 
-// The caller's memory pinned where it lies, so that kernels read it over the bus.
+// The caller's memory pinned where it lies, so that kernels read it over the bus. It must be writable: to pin what is
+// not (cudaHostRegisterReadOnly) is an error on devices that do not have cudaDevAttrHostRegisterReadOnlySupported.
 class Pinned {
  public:
   Pinned() = default;
   Pinned(const void* data, size_t bytes) {
-    check(cudaHostRegister(const_cast<void*>(data), bytes, cudaHostRegisterMapped | cudaHostRegisterReadOnly),
-          "cudaHostRegister");
+    const cudaError_t error = cudaHostRegister(const_cast<void*>(data), bytes, cudaHostRegisterMapped);
+    if (error != cudaSuccess) {
+      static_cast<void>(cudaGetLastError());
+      fail(CudaCode::kMemory,
+           "the rows do not fit on the device, and the " + gigabytes(bytes) +
+               " that they have here cannot be pinned for it (" + cudaGetErrorName(error) + "): use the device \"cpu\"",
+           bytes);
+    }
     data_ = const_cast<void*>(data);
   }
   Pinned(Pinned&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
@@ -192,10 +244,31 @@ struct Grid {
   bool together = false;     // all blocks run at once, so that they may wait for each other
 };
 
+// Throws unless a launch succeeded.
+inline void check_launch(cudaError_t error, const Grid& grid) {
+  if (error == cudaErrorCooperativeLaunchTooLarge) {
+    static_cast<void>(cudaGetLastError());
+    fail(CudaCode::kUnfit,
+         "the device does not run " + std::to_string(grid.blocks) +
+             " blocks at once, as where its multiprocessors are shared out among processes (MPS): use "
+             "the device \"cpu\"");
+  }
+  check(error, grid.together ? "cudaLaunchCooperativeKernel" : "cudaLaunchKernel");
+}
+
 #if defined(__CUDACC__)
 
+// Blocks that a multiprocessor should have registers for: Kernel::kResident, where a kernel says so.
+template <typename Kernel>
+constexpr unsigned resident() {
+  if constexpr (requires { Kernel::kResident; })
+    return Kernel::kResident;
+  else
+    return 1;
+}
+
 template <typename Kernel, unsigned kThreads>
-__global__ void __launch_bounds__(kThreads) entry(const __grid_constant__ Kernel kernel) {
+__global__ void __launch_bounds__(kThreads, resident<Kernel>()) entry(const __grid_constant__ Kernel kernel) {
   extern __shared__ __align__(16) char shared[];
   Block block(shared);
   kernel(block);
@@ -204,28 +277,23 @@ __global__ void __launch_bounds__(kThreads) entry(const __grid_constant__ Kernel
 template <typename Kernel>
 void launch(const Stream& stream, const Grid& grid, const Kernel& kernel) {
   void (*const function)(Kernel) = entry<Kernel, Kernel::kThreads>;
+  const auto* const code = reinterpret_cast<const void*>(function);
   if (grid.shared > 48 * 1024)
-    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(function), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(grid.shared)),
+    check(cudaFuncSetAttribute(code, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(grid.shared)),
           "cudaFuncSetAttribute");
   Kernel copy = kernel;
   void* arguments[] = {&copy};
   const auto blocks = dim3(grid.blocks), threads = dim3(grid.threads);
-  if (grid.together)
-    check(cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(function), blocks, threads, arguments, grid.shared,
-                                      stream.get()),
-          "cudaLaunchCooperativeKernel");
-  else
-    check(cudaLaunchKernel(reinterpret_cast<const void*>(function), blocks, threads, arguments, grid.shared,
-                           stream.get()),
-          "cudaLaunchKernel");
+  check_launch(grid.together ? cudaLaunchCooperativeKernel(code, blocks, threads, arguments, grid.shared, stream.get())
+                             : cudaLaunchKernel(code, blocks, threads, arguments, grid.shared, stream.get()),
+               grid);
 }
 
 #else
 
 template <typename Kernel>
-void launch(const Stream&, const Grid& grid, const Kernel& kernel) {
-  emulate(grid.blocks, grid.threads, grid.shared, grid.together, kernel);
+void launch(const Stream& stream, const Grid& grid, const Kernel& kernel) {
+  check_launch(emulate(stream.get(), grid.blocks, grid.threads, grid.shared, grid.together, kernel), grid);
 }
 
 #endif

@@ -74,7 +74,10 @@ struct Outcome {
 };
 
 struct Steps {
-  static constexpr unsigned kThreads = 256;
+  // All threads help where float64 looks at rows. Only the owners have rows and columns of their own: a step spends
+  // more time on putting the threads' bests together, which takes as many shuffles as there are warps, than on its
+  // rows.
+  static constexpr unsigned kThreads = 256, kOwners = 128;
   static constexpr int32_t kRecent = 32;  // steps between two looks at the host
   static constexpr int32_t kAhead = 8;    // loads that a thread has under way
 
@@ -111,8 +114,15 @@ struct Steps {
     const auto each = static_cast<size_t>(slice(size, blocks));
     return 5 * Block::shared_bytes<double>(each) + 3 * Block::shared_bytes<float>(each) +
            2 * Block::shared_bytes<int32_t>(each) + Block::shared_bytes<Best>(blocks) +
-           Block::shared_bytes<Best>(kThreads / kWarp) + Block::shared_bytes<int32_t>(kRecent) +
+           Block::shared_bytes<Best>(kOwners / kWarp) + Block::shared_bytes<int32_t>(kRecent) +
            Block::shared_bytes<int32_t>(4);
+  }
+
+  // Rows of the largest window that so many blocks hold in `bytes` of shared memory each.
+  static int64_t most_rows(size_t bytes, unsigned blocks) {
+    constexpr size_t kRow = 5 * sizeof(double) + 3 * sizeof(float) + 2 * sizeof(int32_t);
+    const size_t rest = shared(0, blocks);
+    return bytes < rest ? 0 : static_cast<int64_t>((bytes - rest) / kRow / 32 * 32 * blocks);
   }
 
   COREGAIN_DEVICE void operator()(Block& block) const {
@@ -133,7 +143,7 @@ struct Steps {
     auto* const row = block.shared<int32_t>(room);
     auto* const found = block.shared<int32_t>(room);
     auto* const all = block.shared<Best>(block.count);
-    auto* const warp_room = block.shared<Best>(kThreads / kWarp);
+    auto* const warp_room = block.shared<Best>(kOwners / kWarp);
     auto* const recent = block.shared<int32_t>(kRecent);
     auto* const counter = block.shared<int32_t>(4);
     PerThread<Best> best(block);
@@ -154,9 +164,9 @@ struct Steps {
       for (size_t j = column + thread; j < last; j += block.threads) base_w[j] = state.w64[j];
       drift[thread] = 0;
       best[thread] = nothing();
-      for (size_t j = thread; j < d; j += block.threads) best[thread].moved += state.w64[j] * state.w64[j];
+      for (size_t j = owned(thread, d); j < d; j += kOwners) best[thread].moved += state.w64[j] * state.w64[j];
     });
-    const double base_norm = sqrt(block.reduce(best, warp_room, join).moved) * kUp;
+    const double base_norm = sqrt(block.reduce(best, warp_room, join, kOwners).moved) * kUp;
     block.warps([&](const Warp& warp) {
       for (auto i = static_cast<int32_t>(warp.index); i < mine; i += static_cast<int32_t>(block.threads / kWarp)) {
         const Interval at = row[i] < 0 ? Interval{kNowhere, 0}
@@ -193,7 +203,7 @@ struct Steps {
       };
       block.each([&](unsigned thread) {
         Best b = nothing();
-        for (auto i = static_cast<int32_t>(thread); i < mine; i += static_cast<int32_t>(block.threads)) {
+        for (int32_t i = owned(thread, mine); i < mine; i += static_cast<int32_t>(kOwners)) {
           if (row[i] < 0) continue;
           const double e = error(i);
           b = join(b, {score[i] - e, score[i] + e, kNowhere, 0, kNowhere, begin + i, row[i], 0, 0});
@@ -204,7 +214,7 @@ struct Steps {
         if (block.index == 0 && thread == 0 && step % kRecent == 0) b.stop = load_host(stop);
         best[thread] = b;
       });
-      Best top = share(block, block.reduce(best, warp_room, join), ++round, all, best, warp_room);
+      Best top = share(block, block.reduce(best, warp_room, join, kOwners), ++round, all, best, warp_room);
       moved_known = sqrt(top.moved) * kUp;
       if (top.stop != 0) {
         why = Why::kStopped;
@@ -244,13 +254,13 @@ struct Steps {
         });
         block.each([&](unsigned thread) {
           Best b = nothing();
-          for (auto c = static_cast<int32_t>(thread); c < count; c += static_cast<int32_t>(block.threads)) {
+          for (int32_t c = owned(thread, count); c < count; c += static_cast<int32_t>(kOwners)) {
             const int32_t i = found[c];
             b = join(b, {low64[c], high64[c], kNowhere, 0, kNowhere, begin + i, row[i], 1, 0});
           }
           best[thread] = b;
         });
-        top = share(block, block.reduce(best, warp_room, join), ++round, all, best, warp_room);
+        top = share(block, block.reduce(best, warp_room, join, kOwners), ++round, all, best, warp_room);
         looked += static_cast<uint32_t>(top.count);
         doubt += 1 + 32.0 * top.count / size;
         // exact float64: no interval has a width, equal ones tie, and `join` has kept the lowest row
@@ -271,18 +281,18 @@ struct Steps {
       const RowForm of_chosen = form[top.at];
       block.each([&](unsigned thread) {
         // every load before the first use: they are what a step waits for
-        const size_t j = column + thread;
+        const size_t j = column + owned(thread, last - column);
         const Column own = j < last ? load(chosen, j) : Column();
-        for (auto from = static_cast<int32_t>(thread); from < mine; from += kAhead * static_cast<int32_t>(kThreads)) {
+        for (int32_t from = owned(thread, mine); from < mine; from += kAhead * static_cast<int32_t>(kOwners)) {
           float product[kAhead];
           COREGAIN_UNROLL
           for (int32_t k = 0; k < kAhead; ++k) {
-            const int32_t i = from + k * static_cast<int32_t>(kThreads);
+            const int32_t i = from + k * static_cast<int32_t>(kOwners);
             product[k] = i < mine ? products[begin + i] : 0;
           }
           COREGAIN_UNROLL
           for (int32_t k = 0; k < kAhead; ++k) {
-            const int32_t i = from + k * static_cast<int32_t>(kThreads);
+            const int32_t i = from + k * static_cast<int32_t>(kOwners);
             if (i >= mine || row[i] < 0) continue;
             score[i] += 2 * q[i] - 4 * static_cast<double>(product[k]);
             if (begin + i != top.at) continue;
@@ -290,9 +300,9 @@ struct Steps {
             row_of[window == nullptr ? top.at : window[top.at]] = row[i];
           }
         }
-        drift[thread] = j < last ? store(own, j) : 0;
-        for (size_t more = j + kThreads; more < last; more += kThreads)
-          drift[thread] += store(load(chosen, more), more);
+        double squares = j < last ? store(own, j) : 0;
+        for (size_t more = j + kOwners; more < last; more += kOwners) squares += store(load(chosen, more), more);
+        drift[thread] = squares;
         if (block.index == 0 && thread == 0) recent[step % kRecent] = top.row;
       });
       now += 2;
@@ -313,16 +323,22 @@ struct Steps {
   static constexpr double kMostDoubt = 64;
   static constexpr int32_t kFewestSteps = 32;
 
+  // Where a thread begins with what goes to one owner after the other.
+  template <typename T>
+  COREGAIN_DEVICE static T owned(unsigned thread, T end) {
+    return thread < kOwners ? static_cast<T>(thread) : end;
+  }
+
   // The best of all blocks, the same in each.
   COREGAIN_DEVICE Best share(const Block& block, const Best& mine, uint32_t round, Best* all, PerThread<Best>& best,
                              Best* warp_room) const {
     block.exchange(exchange, round, mine, all);
     block.each([&](unsigned thread) {
       Best b = nothing();
-      for (unsigned other = thread; other < block.count; other += block.threads) b = join(b, all[other]);
+      for (unsigned other = owned(thread, block.count); other < block.count; other += kOwners) b = join(b, all[other]);
       best[thread] = b;
     });
-    return block.reduce(best, warp_room, join);
+    return block.reduce(best, warp_room, join, kOwners);
   }
 
   // Rows go to the host in whole lines, once in kRecent steps: the fence that makes them visible there waits for the

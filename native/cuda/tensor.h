@@ -9,10 +9,6 @@
 #include "cuda/api.h"
 #include "cuda/block.h"
 
-#if !defined(__CUDACC__)
-#include "cuda_emulation.h"
-#endif
-
 namespace coregain::cuda {
 
 struct FloatOperands {

@@ -49,6 +49,8 @@ struct Tiles {
   static constexpr size_t kStage = (kRows + kColumns) * kPitch;
   static constexpr size_t kShared = kStages * kStage;
   static constexpr bool kInteger = kPrecision == CudaPrecision::kInt8;
+  // one waits for memory while the other multiplies; without tensor cores a block needs more registers
+  static constexpr unsigned kResident = kPrecision == CudaPrecision::kFp32 ? 1 : 2;
   // chunks of 64 bytes that are summed in float32: 128 numbers, then float64
   static constexpr int kTogether = kPrecision == CudaPrecision::kBf16 ? 4 : 8;
   static constexpr int kM = TileShare::kM, kN = TileShare::kN;
@@ -82,9 +84,11 @@ struct Tiles {
       for (int chunk = 0; chunk < kStages - 1; ++chunk) load(thread, stages, chunk, chunks, top, left);
     });
     for (int chunk = 0; chunk < chunks; ++chunk) {
-      block.each([&](unsigned) { wait_async<kStages - 2>(); });
       // all are done with the stage that this one overwrites: the barrier of the last turn
-      block.each([&](unsigned thread) { load(thread, stages, chunk + kStages - 1, chunks, top, left); });
+      block.each([&](unsigned thread) {
+        load(thread, stages, chunk + kStages - 1, chunks, top, left);
+        wait_async<kStages - 1>();
+      });
       block.warps([&](const Warp& warp) {
         const char* const stage = stages + chunk % kStages * kStage;
         if constexpr (kPrecision == CudaPrecision::kFp32) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cuda_library.h"
 #include "greedy/decide.h"
 #include "greedy/engines.h"
 #include "greedy/objective.h"
@@ -26,9 +27,8 @@ constexpr int kDeviceBits = 126;  // of the integers in which a device keeps w
 
 void check(CudaCode code, const CudaFailure& failure, const Control& control) {
   if (code == CudaCode::kOk) return;
-  const std::string message = static_cast<const char*>(failure.message);
   if (code == CudaCode::kCancelled) control.check();
-  throw Error(code == CudaCode::kMemory ? "ERR_MEMORY" : "ERR_DEVICE", message);
+  throw cuda_error(code, failure);
 }
 
 // The two lowest limbs of each integer, its sign extended.

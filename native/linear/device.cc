@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string>
 
-#include "core/error.h"
+#include "core/cuda_library.h"
 
 namespace coregain::linear {
 namespace {
@@ -13,8 +13,7 @@ constexpr size_t kStage = size_t{32} << 20;  // bytes of a stage
 constexpr size_t kRowsTogether = 16;         // that a thread fills or takes at a time
 
 void check(CudaCode code, const CudaFailure& failure) {
-  if (code == CudaCode::kOk) return;
-  throw Error(code == CudaCode::kMemory ? "ERR_MEMORY" : "ERR_DEVICE", static_cast<const char*>(failure.message));
+  if (code != CudaCode::kOk) throw cuda_error(code, failure);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/cuda_library.h"
 #include "core/error.h"
 #include "strategies/rows.h"
 
@@ -241,9 +242,8 @@ Terms split(const std::vector<double>& w, Precision precision, size_t stride) {
 
 void check_device(CudaCode code, const CudaFailure& failure, const Control& control) {
   if (code == CudaCode::kOk) return;
-  const std::string message = static_cast<const char*>(failure.message);
   if (code == CudaCode::kCancelled) control.check();
-  throw Error(code == CudaCode::kMemory ? "ERR_MEMORY" : "ERR_DEVICE", message);
+  throw cuda_error(code, failure);
 }
 
 }  // namespace coregain::pairwise

@@ -2,33 +2,56 @@
 // A block's threads take turns, phase by phase (cuda/block.h), so a block is one thread; blocks that wait for each
 // other run side by side as threads of this process. Device memory is host memory, with a limit that tests set.
 //
-// What this cannot show: a missing barrier or __syncwarp within a block, the order in which a real device sees the
-// writes of another block, copies that are still under way, occupancy, and time.
+// It is as late and as strict as a device may be. What is given to a stream runs when somebody waits for the stream, or
+// frees memory; what goes to shared memory by asynchronous copies arrives when its thread waits for it; the threads of
+// a phase, and the lanes of a warp, go up in one phase and down in the next, so that a phase which needs an order
+// shows; a launch that a device would refuse is refused; a thread of the host that takes, frees or runs something
+// without having said on which device, a vector at an odd address, and a kernel that writes behind its shared memory
+// end the test.
+//
+// What this cannot show: a missing __syncwarp where the order of lanes makes no difference, the order in which a real
+// device sees the writes of another block (the thread sanitizer does), registers, and time.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #define CUDART_VERSION 13000
 
 enum cudaError_t {
   cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
+  cudaErrorInvalidConfiguration = 9,
   cudaErrorInsufficientDriver = 35,
   cudaErrorNoDevice = 100,
+  cudaErrorInvalidDevice = 101,
   cudaErrorNotReady = 600,
-  cudaErrorLaunchFailure = 719
+  cudaErrorLaunchFailure = 719,
+  cudaErrorCooperativeLaunchTooLarge = 720
 };
-using cudaStream_t = void*;
-constexpr unsigned cudaHostAllocMapped = 2, cudaHostRegisterMapped = 2, cudaHostRegisterReadOnly = 8;
+enum cudaDeviceAttr {
+  cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrL2CacheSize = 38,
+  cudaDevAttrComputeCapabilityMajor = 75,
+  cudaDevAttrComputeCapabilityMinor = 76,
+  cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
+};
+struct EmulatedStream;
+using cudaStream_t = EmulatedStream*;
+constexpr unsigned cudaHostAllocMapped = 2, cudaHostRegisterMapped = 2;
 constexpr unsigned cudaStreamNonBlocking = 1;
 constexpr int cudaMemcpyDefault = 4;
 
@@ -90,15 +113,76 @@ struct Emulated {
   size_t memory = size_t{1} << 30;  // bytes of the device
   size_t used = 0, most_used = 0, launches = 0;
   unsigned multiprocessors = 3;
+  size_t shared = size_t{99} << 10;  // most bytes of a block: sm_86 and sm_89, the least of those that kernels run on
+  int major = 8, minor = 6;
   std::map<void*, size_t> sizes;
-  std::mutex mutex;
+  std::set<cudaStream_t> streams;
+  std::recursive_mutex mutex;
 };
 inline Emulated& emulated() {
   static Emulated device;
   return device;
 }
 
+// Code under test broke a rule.
+[[noreturn]] inline void break_off(const char* what) {
+  std::fprintf(stderr, "cuda_emulation.h: %s\n", what);
+  std::abort();
+}
+// A thread of the host begins with device 0, whatever it is about to free: code says which it means.
+inline thread_local int chosen_device = -1;
+inline void expect_device() {
+  if (chosen_device < 0) break_off("this thread of the host has not chosen a device");
+}
+inline void expect_aligned(const void* address, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(address) % bytes != 0) break_off("a vector is not at a multiple of its size");
+}
+
+// ---- turns of threads
+
+// Whether those of this phase go from the last to the first.
+inline thread_local bool backwards = false;
+inline unsigned turn(unsigned at, unsigned of) {
+  return backwards ? of - 1 - at : at;
+}
+
+// ---- copies to shared memory that a thread of a block has under way (cp.async), 16 bytes each
+
+struct AsyncCopies {
+  struct Copy {
+    void* to;
+    const void* from;
+  };
+  std::vector<Copy> open;                 // of no group yet
+  std::vector<std::vector<Copy>> groups;  // in their order
+
+  // Only the latest `count` groups may still be under way.
+  void wait(size_t count) {
+    while (groups.size() > count) {
+      for (const Copy& copy : groups.front()) std::memcpy(copy.to, copy.from, 16);
+      groups.erase(groups.begin());
+    }
+  }
+};
+inline thread_local AsyncCopies* async_copies = nullptr;  // of the thread whose turn it is
+
 }  // namespace coregain::cuda
+
+struct EmulatedStream {
+  void give(std::function<void()> work) {
+    const std::lock_guard lock(coregain::cuda::emulated().mutex);
+    waiting.push_back(std::move(work));
+  }
+  // Runs what was given to it since, and says whether there was something.
+  bool run() {
+    const std::lock_guard lock(coregain::cuda::emulated().mutex);
+    const std::vector<std::function<void()>> works = std::exchange(waiting, {});
+    for (const std::function<void()>& work : works) work();
+    return !works.empty();
+  }
+
+  std::vector<std::function<void()>> waiting;
+};
 
 struct cudaDeviceProp {
   char name[256];
@@ -119,7 +203,9 @@ inline cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
   return cudaSuccess;
 }
-inline cudaError_t cudaSetDevice(int) {
+inline cudaError_t cudaSetDevice(int device) {
+  if (device != 0) return cudaErrorInvalidDevice;
+  coregain::cuda::chosen_device = device;
   return cudaSuccess;
 }
 inline cudaError_t cudaDriverGetVersion(int* version) {
@@ -131,18 +217,41 @@ inline cudaError_t cudaRuntimeGetVersion(int* version) {
   return cudaSuccess;
 }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  *properties = {"emulated", coregain::cuda::emulated().memory,
-                 1 << 20,    8,
-                 0,          static_cast<int>(coregain::cuda::emulated().multiprocessors)};
+  const coregain::cuda::Emulated& device = coregain::cuda::emulated();
+  *properties = {"emulated",   device.memory, 1 << 20,
+                 device.major, device.minor,  static_cast<int>(device.multiprocessors)};
+  return cudaSuccess;
+}
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  const coregain::cuda::Emulated& device = coregain::cuda::emulated();
+  switch (attribute) {
+    case cudaDevAttrMultiProcessorCount:
+      *value = static_cast<int>(device.multiprocessors);
+      break;
+    case cudaDevAttrL2CacheSize:
+      *value = 1 << 20;
+      break;
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = device.major;
+      break;
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = device.minor;
+      break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      *value = static_cast<int>(device.shared);
+      break;
+  }
   return cudaSuccess;
 }
 inline cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  coregain::cuda::expect_device();
   const std::lock_guard lock(coregain::cuda::emulated().mutex);
   *total = coregain::cuda::emulated().memory;
   *free = *total - coregain::cuda::emulated().used;
   return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** data, size_t bytes) {
+  coregain::cuda::expect_device();
   coregain::cuda::Emulated& device = coregain::cuda::emulated();
   const std::lock_guard lock(device.mutex);
   if (device.used + bytes > device.memory) return cudaErrorMemoryAllocation;
@@ -154,7 +263,15 @@ inline cudaError_t cudaMalloc(void** data, size_t bytes) {
   device.most_used = device.used > device.most_used ? device.used : device.most_used;
   return cudaSuccess;
 }
+// Waits for all of the device, as the real one does.
+inline void finish_streams() {
+  coregain::cuda::Emulated& device = coregain::cuda::emulated();
+  const std::lock_guard lock(device.mutex);
+  for (const cudaStream_t stream : device.streams) stream->run();
+}
 inline cudaError_t cudaFree(void* data) {
+  coregain::cuda::expect_device();
+  finish_streams();
   coregain::cuda::Emulated& device = coregain::cuda::emulated();
   const std::lock_guard lock(device.mutex);
   device.used -= device.sizes[data];
@@ -163,19 +280,25 @@ inline cudaError_t cudaFree(void* data) {
   return cudaSuccess;
 }
 inline cudaError_t cudaHostAlloc(void** data, size_t bytes, unsigned) {
+  coregain::cuda::expect_device();
   *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   if (*data == nullptr) return cudaErrorMemoryAllocation;
   std::memset(*data, 0xee, bytes);
   return cudaSuccess;
 }
 inline cudaError_t cudaFreeHost(void* data) {
+  coregain::cuda::expect_device();
+  finish_streams();
   std::free(data);
   return cudaSuccess;
 }
 inline cudaError_t cudaHostRegister(void*, size_t, unsigned) {
+  coregain::cuda::expect_device();
   return cudaSuccess;
 }
 inline cudaError_t cudaHostUnregister(void*) {
+  coregain::cuda::expect_device();
+  finish_streams();
   return cudaSuccess;
 }
 inline cudaError_t cudaHostGetDevicePointer(void** pointer, void* data, unsigned) {
@@ -183,24 +306,34 @@ inline cudaError_t cudaHostGetDevicePointer(void** pointer, void* data, unsigned
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = &coregain::cuda::emulated();
+  coregain::cuda::expect_device();
+  const std::lock_guard lock(coregain::cuda::emulated().mutex);
+  *stream = std::make_unique<EmulatedStream>().release();
+  coregain::cuda::emulated().streams.insert(*stream);
   return cudaSuccess;
 }
-inline cudaError_t cudaStreamDestroy(cudaStream_t) {
+inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  stream->run();
   return cudaSuccess;
 }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const std::unique_ptr<EmulatedStream> owned(stream);
+  const std::lock_guard lock(coregain::cuda::emulated().mutex);
+  stream->run();
+  coregain::cuda::emulated().streams.erase(stream);
   return cudaSuccess;
 }
-inline cudaError_t cudaStreamQuery(cudaStream_t) {
+// Says once that there is work.
+inline cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  return stream->run() ? cudaErrorNotReady : cudaSuccess;
+}
+// Pageable memory too: the real one may, or may not, take it before the call returns.
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, int, cudaStream_t stream) {
+  stream->give([=] { std::memcpy(to, from, bytes); });
   return cudaSuccess;
 }
-inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, int, cudaStream_t) {
-  std::memcpy(to, from, bytes);
-  return cudaSuccess;
-}
-inline cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t) {
-  std::memset(data, value, bytes);
+inline cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t stream) {
+  stream->give([=] { std::memset(data, value, bytes); });
   return cudaSuccess;
 }
 
@@ -208,15 +341,20 @@ namespace coregain::cuda {
 
 // Runs a kernel (cuda/block.h) and returns when it has ended.
 template <typename Block, typename Kernel>
-void emulate_as(unsigned blocks, unsigned threads, size_t shared, bool together, const Kernel& kernel) {
-  ++emulated().launches;
+void run_kernel(unsigned blocks, unsigned threads, size_t shared, bool together, bool odd, const Kernel& kernel) {
+  constexpr size_t kBehind = 256;
+  constexpr unsigned char kUntouched = 0xa5;
   const auto run = [&](unsigned index) {
-    // exactly as large as the launch says, so that the address sanitizer sees a kernel that takes more
-    const std::unique_ptr<char, decltype(&std::free)> memory(
-        static_cast<char*>(std::aligned_alloc(16, (shared + 15) / 16 * 16 + 16)), &std::free);
-    std::memset(memory.get(), 0xee, shared);
-    Block block(index, blocks, threads, memory.get());
+    const size_t room = (shared + 15) / 16 * 16;
+    const std::unique_ptr<unsigned char, decltype(&std::free)> memory(
+        static_cast<unsigned char*>(std::aligned_alloc(16, room + kBehind)), &std::free);
+    std::memset(memory.get(), 0xee, room);
+    std::memset(memory.get() + room, kUntouched, kBehind);
+    backwards = odd;
+    Block block(index, blocks, threads, reinterpret_cast<char*>(memory.get()));
     kernel(block);
+    for (size_t i = 0; i < kBehind; ++i)
+      if (memory.get()[room + i] != kUntouched) break_off("a kernel wrote behind its shared memory");
   };
   if (!together) {
     for (unsigned index = 0; index < blocks; ++index) run(index);
@@ -226,6 +364,21 @@ void emulate_as(unsigned blocks, unsigned threads, size_t shared, bool together,
   for (unsigned index = 1; index < blocks; ++index) running.emplace_back(run, index);
   run(0);
   for (std::thread& thread : running) thread.join();
+}
+
+// Gives a kernel to a stream, or says why a device would not take it.
+template <typename Block, typename Kernel>
+cudaError_t emulate_as(cudaStream_t stream, unsigned blocks, unsigned threads, size_t shared, bool together,
+                       const Kernel& kernel) {
+  Emulated& device = emulated();
+  expect_device();
+  if (blocks == 0 || blocks > 0x7fffffff || threads == 0 || threads > 1024 || threads % 32 != 0)
+    return cudaErrorInvalidConfiguration;
+  if (shared > device.shared) return cudaErrorInvalidValue;
+  if (together && blocks > device.multiprocessors) return cudaErrorCooperativeLaunchTooLarge;
+  const bool odd = ++device.launches % 2 != 0;
+  stream->give([=] { run_kernel<Block>(blocks, threads, shared, together, odd, kernel); });
+  return cudaSuccess;
 }
 
 }  // namespace coregain::cuda

@@ -27,7 +27,8 @@ struct Setup {
   Points points;
 };
 
-Partition run(const Problem& problem, int32_t window = 0) {
+Partition run(Problem problem, int32_t window = 0) {
+  problem.device = 0;
   Setup setup(problem);
   return on_device(problem, setup.points, *coregain_cuda_table(), setup.pool, setup.control, window);
 }
@@ -176,6 +177,29 @@ TEST("too little memory: a sentence with the bytes and the cure, and nothing is 
   EXPECT(emulated().used == 0);
 }
 
+TEST("more rows than the multiprocessors have shared memory for: the look-ahead, or a sentence") {
+  Random random{9};
+  const size_t n = 1800, d = 3;  // 99 KB are 1,664 rows of 60 bytes
+  Data data(make("isotropic", n, d, random), n, d, false);
+  Problem& p = data.problem;
+  p.threads = 1;
+  p.bins = 60;
+  p.remainder = Remainder::kDrop;
+  const unsigned before = emulated().multiprocessors;
+  emulated().multiprocessors = 1;
+  const Partition got = run(p);
+  std::string message;
+  p.engine = Engine::kGram;
+  EXPECT(code_of(p, &message) == "ERR_MEMORY");
+  emulated().multiprocessors = before;
+  p.engine = Engine::kAuto;
+  EXPECT(got.engine == "lazy");
+  expect_same(got, run_on_processor(p), "one multiprocessor");
+  EXPECT(message ==
+         "The scores of 1800 rows do not fit in the multiprocessors of this device, which hold 1664. Use the engine "
+         "\"lazy\", or the device \"cpu\".");
+}
+
 TEST("a cancel ends it, before and in the middle") {
   Random random{5};
   const size_t n = 400, d = 20;
@@ -183,6 +207,7 @@ TEST("a cancel ends it, before and in the middle") {
   Problem& p = data.problem;
   p.threads = 1;
   p.bins = 50;
+  p.device = 0;
   for (const bool at_once : {true, false}) {
     Setup setup(p);
     std::thread other([&] {
@@ -245,12 +270,14 @@ TEST("tensor-core products of 16-bit rows keep their bound, and the fragments th
     std::vector<int8_t> high(256 * stride, 0), low(256 * stride, 0);
     std::vector<cuda::RowForm> form(rows);
     std::vector<float> gram(rows * pitch, NAN);
+    cuda::use_device(0);
     const cuda::Stream stream;
     cuda::launch(
         stream, {2, 256},
         cuda::Quantise{on.points, nullptr, on.row_of.data(), size, stride, high.data(), low.data(), form.data()});
     cuda::launch(stream, {cuda::Gram::blocks(size), 256, cuda::Gram::kShared},
                  cuda::Gram{high.data(), low.data(), form.data(), size, stride, gram.data(), pitch});
+    stream.wait();
     std::vector<double> a(d), b(d);
     for (size_t i = 0; i < rows; ++i) {
       setup.points.y(static_cast<size_t>(on.row_of[i]), a.data());
@@ -288,6 +315,7 @@ TEST("tensor-core products of 16-bit rows keep their bound, and the fragments th
 
 TEST("w on the device is the exact w") {
   Random random{7};
+  cuda::use_device(0);
   for (const std::string kind : {"isotropic", "tiny", "huge", "far mean"}) {
     const size_t n = 40, d = 9;
     Data data(make(kind, n, d, random), n, d, true);
@@ -336,10 +364,14 @@ struct CountRounds {
 
 TEST("blocks give each other records round after round") {
   constexpr unsigned kBlocks = 5;
+  const unsigned before = emulated().multiprocessors;
+  emulated().multiprocessors = kBlocks;
+  cuda::use_device(0);
   std::vector<int32_t> records(2 * kBlocks), sums(kBlocks);
   std::vector<uint32_t> rounds(2 * kBlocks, 0);
   cuda::launch(cuda::Stream(), {kBlocks, 64, cuda::Block::shared_bytes<int32_t>(kBlocks), true},
                CountRounds{{records.data(), rounds.data()}, sums.data()});
+  emulated().multiprocessors = before;
   int32_t mine[kBlocks];
   for (unsigned b = 0; b < kBlocks; ++b) mine[b] = static_cast<int32_t>(b) + 1;
   for (int round = 0; round < 200; ++round) {
@@ -348,6 +380,19 @@ TEST("blocks give each other records round after round") {
     for (unsigned b = 0; b < kBlocks; ++b) mine[b] = (sum + static_cast<int32_t>(b)) % 1000;
   }
   for (unsigned b = 0; b < kBlocks; ++b) EXPECT(sums[b] == mine[b]);
+}
+
+TEST("blocks that cannot run at once are refused in words") {
+  cuda::use_device(0);
+  const cuda::Stream stream;
+  const CountRounds kernel{{nullptr, nullptr}, nullptr};
+  std::string message;
+  try {
+    cuda::launch(stream, {emulated().multiprocessors + 1, 64, 0, true}, kernel);
+  } catch (const cuda::Failed& failed) {
+    message = static_cast<const char*>(failed.failure.message);
+  }
+  EXPECT(message.find("the device does not run 4 blocks at once") == 0);
 }
 
 // ---- what a plan says
@@ -372,6 +417,15 @@ TEST("a plan takes the fastest mode that fits") {
   const cuda::Plan smallest = on(10000000, 768, uint64_t{6} << 30);
   EXPECT(smallest.mode == CudaMode::kLookAhead && !smallest.x_on_device && !smallest.plane_on_device);
   EXPECT(on(10000000, 768, uint64_t{200} << 20).mode == CudaMode::kAuto);
+  // a seventh of an H200 (MIG 1g.18gb): memory for 66,000 rows, shared memory for 61,000
+  const cuda::PlanRequest slice = {.rows = 64000,
+                                   .cols = 256,
+                                   .chains = 64000,
+                                   .free_bytes = uint64_t{17} << 30,
+                                   .l2_bytes = l2 / 8,
+                                   .most_window = static_cast<uint64_t>(cuda::Steps::most_rows(227 << 10, 16))};
+  EXPECT(slice.most_window > 61000 && slice.most_window < 62000);
+  EXPECT(cuda::plan(slice).mode == CudaMode::kLookAhead);
   for (uint64_t free_bytes = uint64_t{1} << 26; free_bytes < h200; free_bytes = free_bytes * 5 / 4) {
     const cuda::Plan p = on(300000, 512, free_bytes);
     if (p.mode != CudaMode::kAuto)

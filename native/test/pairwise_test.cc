@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "check.h"
@@ -329,6 +330,14 @@ TEST("what cannot be computed is refused in words") {
          "This matrix needs 0.00 GB on the device, and 0.00 GB are free. Use fewer rows, a precision of fewer "
          "bits, or the device \"cpu\".");
   cuda::emulated().memory = before;
+  EXPECT(cuda::emulated().used == 0);
+}
+
+TEST("a thread that never chose a device may close points: a garbage collector does") {
+  Random random{14};
+  const Data data(make("isotropic", 40, 5, random), 40, 5, false);
+  auto setup = std::make_unique<Setup>(data.problem.x, kWays[2]);
+  std::thread([&] { setup.reset(); }).join();
   EXPECT(cuda::emulated().used == 0);
 }
 
