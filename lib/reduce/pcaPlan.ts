@@ -50,7 +50,7 @@ const SMALL_VALUES = 1 << 22;
 const MOST_COVARIANCE = 4096;
 const MOST_GRAM = 8192;
 /** An eigenproblem of side n costs as much as this times n^3 operations of a matrix product: measured, see docs/performance.md. */
-const EIGEN = 70;
+const EIGEN = 14;
 /** Below this many operations (a second or two) the exact methods are not worth leaving. */
 const LITTLE = 2e11;
 const PANEL = 48;
