@@ -5,6 +5,7 @@
     pca_baselines.py touch BYTES                     writes to that much memory, and gives it back
     pca_baselines.py gemm ROWS COLS VECTORS PASSES   PASSES times A V and A^T Y by NumPy's BLAS
     pca_baselines.py gram ROWS COLS DIMS             A A^T and U A by NumPy's BLAS
+    pca_baselines.py eigh SIDE                       all eigenvectors of a matrix of bench/native/eigen.cc
 
 Each prints one line of JSON. Threads by OMP_NUM_THREADS.
 """
@@ -83,6 +84,15 @@ def gram(rows, cols, dims):
     return {"secondsOfGram": products(lambda _: a @ a.T), "secondsOfComponents": products(lambda _: u @ a)}
 
 
+def eigh(side):
+    """All eigenvectors of the matrices of bench/native/eigen.cc."""
+    random = numpy.random.default_rng(1)
+    cols = side // 4
+    x = random.standard_normal((side, cols)) / numpy.sqrt(numpy.arange(1, cols + 1))
+    matrix = x @ x.T + numpy.diag(1e-3 * numpy.arange(side) / side)
+    return {"side": side, "secondsOfEigh": products(lambda _: numpy.linalg.eigh(matrix), 7)}
+
+
 verb, *rest = sys.argv[1:]
 if verb == "make":
     found = make(rest[0], int(rest[1]), int(rest[2]), float(rest[3]))
@@ -90,6 +100,8 @@ elif verb == "touch":
     found = touch(int(rest[0]))
 elif verb == "sklearn":
     found = sklearn_pca(rest[0], int(rest[1]), rest[2])
+elif verb == "eigh":
+    found = eigh(int(rest[0]))
 elif verb == "gemm":
     found = gemm(*map(int, rest))
 else:
