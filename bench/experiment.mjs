@@ -36,7 +36,8 @@ const report = {
   command: `node bench/experiment.mjs ${name}`,
   seconds,
   config: source.value,
-  notes,
+  // of any machine
+  notes: notes.map((note) => note.replaceAll(`${here('experiments')}/`, '').replaceAll(config.out, 'its folder')),
   comparisons,
   measures,
   diagnostics,
