@@ -17,7 +17,6 @@ constexpr size_t kSums = size_t{1} << 16;  // float64 sums of a thread: 512 KB, 
 constexpr size_t kMostRows = 128;
 constexpr size_t kWidePanels = 11;
 constexpr size_t kMostPanels = 4;
-constexpr size_t kLine = 64;   // bytes of a line of a cache
 constexpr size_t kApart = 16;  // rows of a power of two floats would fall on the same lines of the first cache
 
 size_t whole(size_t count, size_t block) {

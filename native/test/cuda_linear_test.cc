@@ -13,6 +13,7 @@
 #include "check.h"
 #include "core/error.h"
 #include "cuda_library_emulated.h"
+#include "fitted.h"
 #include "linear/device.h"
 #include "linear/eigen.h"
 #include "reduce/pca.h"
@@ -138,39 +139,11 @@ TEST("rows and vectors that a device holds already give the products of those th
   }
 }
 
-struct Fitted {
-  std::vector<double> variance, scores;
-  std::vector<float> vectors;
-  size_t launches = 0;
-};
-
-Fitted fit(const Matrix& x, reduce::PcaTask task, size_t block, bool on_device) {
-  const Control control;
-  task.rows = x.rows;
-  task.cols = x.cols;
-  if (on_device) task.device = {coregain_cuda_table(), 0};
+Fitted fit_on_device(const Matrix& x, reduce::PcaTask task, size_t block) {
+  task.device = {coregain_cuda_table(), 0};
   const size_t before = cuda::emulated().launches;
-  const std::unique_ptr<reduce::PcaFit> pca = reduce::PcaFit::make(task);
-  for (size_t first = pca->first_row(); first < x.rows; first = pca->first_row()) {
-    for (; first < x.rows; first += block) {
-      const size_t count = std::min(block, x.rows - first);
-      pca->feed({x.is_double ? static_cast<const void*>(x.f64(first)) : x.f32(first), x.is_double, count, x.cols},
-                first, control, [](size_t) {});
-    }
-    pca->end_pass(control);
-  }
-  const reduce::Components& found = pca->components();
-  const size_t k = found.variance.size();
-  Fitted out;
-  out.variance = found.variance;
-  out.vectors.assign(found.vectors.data(), found.vectors.data() + found.vectors.size());
-  out.scores.resize(x.rows * k);
-  if (pca->has_scores())
-    pca->scores(out.scores.data(), true, false, control);
-  else
-    reduce::transform(x, found.mean.data(), found.vectors.data(), k, nullptr, out.scores.data(), true, task.threads,
-                      task.simd, control, task.device);
-  out.launches = cuda::emulated().launches - before;
+  Fitted out = fit(x, task, block);
+  EXPECT(cuda::emulated().launches > before);
   return out;
 }
 
@@ -213,12 +186,12 @@ TEST("every method finds on a device what it finds on the processor, to float32"
         task.whole = s.whole;
         task.resident_rows = s.whole ? s.n : 40;
         task.threads = 2;
-        const Fitted want = fit(matrix, task, s.block, false), got = fit(matrix, task, s.block, true);
-        EXPECT(want.launches == 0 && got.launches > 0);
-        EXPECT(got.variance.size() == s.k && want.variance.size() == s.k);
+        const Fitted want = fit(matrix, task, s.block), got = fit_on_device(matrix, task, s.block);
+        EXPECT(got.found.variance.size() == s.k && want.found.variance.size() == s.k);
         double variance = 0, scores = 0;
         for (size_t q = 0; q < s.k; ++q)
-          variance = std::max(variance, std::fabs(got.variance[q] - want.variance[q]) / want.variance[0]);
+          variance =
+              std::max(variance, std::fabs(got.found.variance[q] - want.found.variance[q]) / want.found.variance[0]);
         for (size_t i = 0; i < got.scores.size(); ++i)
           scores = std::max(scores, std::fabs(got.scores[i] - want.scores[i]));
         // Both are off the covariance by some 2^-24 of its size, and the spaces by that over the gap behind them, which
@@ -235,9 +208,9 @@ TEST("every method finds on a device what it finds on the processor, to float32"
           reduce::PcaTask over = task;
           over.overwrite = true;
           const Fitted spoilt =
-              fit({is_double ? static_cast<const void*>(wide_copy.data()) : copy.data(), is_double, s.n, s.d}, over,
-                  s.block, true);
-          EXPECT(spoilt.variance == got.variance && spoilt.scores == got.scores);
+              fit_on_device({is_double ? static_cast<const void*>(wide_copy.data()) : copy.data(), is_double, s.n, s.d},
+                            over, s.block);
+          EXPECT(spoilt.found.variance == got.found.variance && spoilt.scores == got.scores);
           if (std::string(method) == "gram" && s.block < s.n)
             EXPECT(sine(spoilt.vectors, got.vectors, s.k, s.d) < 1e-5);
           else
@@ -245,8 +218,9 @@ TEST("every method finds on a device what it finds on the processor, to float32"
         }
         // the same bits again, and for another number of threads
         task.threads = 3;
-        const Fitted again = fit(matrix, task, s.block, true);
-        EXPECT(again.vectors == got.vectors && again.scores == got.scores && again.variance == got.variance);
+        const Fitted again = fit_on_device(matrix, task, s.block);
+        EXPECT(again.vectors == got.vectors && again.scores == got.scores &&
+               again.found.variance == got.found.variance);
       }
     }
   }
@@ -262,11 +236,11 @@ TEST("rows that stay on a device give what rows give that are sent in every pass
   cuda::Emulated& device = cuda::emulated();
   const size_t usual = device.memory;
   device.most_used = 0;
-  const Fitted stay = fit({x.data(), false, n, d}, task, 100, true);
+  const Fitted stay = fit_on_device({x.data(), false, n, d}, task, 100);
   const size_t with = device.most_used;
   device.memory = size_t{500} << 20;  // less than what rows that stay leave to the rest
   device.most_used = 0;
-  const Fitted sent = fit({x.data(), false, n, d}, task, 100, true);
+  const Fitted sent = fit_on_device({x.data(), false, n, d}, task, 100);
   EXPECT(with >= device.most_used + (n - 100) * d * sizeof(float));
   device.memory = usual;
   EXPECT(stay.vectors == sent.vectors && stay.scores == sent.scores);
@@ -287,7 +261,7 @@ TEST("where memory lacks, the bytes and the cure are said; a cancelled fit ends;
     device.memory = (size_t{64} << 20) + (size_t{100} << 10);
     std::string code, message;
     try {
-      fit({x.data(), false, n, d}, task, n, true);
+      fit_on_device({x.data(), false, n, d}, task, n);
     } catch (const Error& error) {
       code = error.code;
       message = error.what();
