@@ -56,6 +56,7 @@ const LITTLE = 2e11;
 const PANEL = 48;
 /** Dimensions of the space, in units of the wanted ones: the most, and what usually is enough. */
 const MOST_FACTOR = 4;
+const LEAST_SPACE = 384;
 const USUAL_FACTOR = 2.75;
 /** Rows that the native engine multiplies at a time. */
 const ROWS = 1536;
@@ -144,7 +145,7 @@ function krylov(shape: Limited) {
   const { rows, cols, dims, memory } = shape;
   const planOf = (share: number, scores: boolean): PcaPlan => {
     const width = PANEL * Math.ceil((dims * share) / PANEL);
-    const space = Math.min(Math.max(MOST_FACTOR * dims, width), rows - 1, cols);
+    const space = Math.min(Math.max(MOST_FACTOR * dims, LEAST_SPACE, width), rows - 1, cols);
     const blockColumns = Math.min(width, space);
     const v = 4 * space * cols;
     const w = 8 * blockColumns * cols + 4 * wholePanels(blockColumns) * cols;

@@ -17,6 +17,7 @@ namespace {
 constexpr size_t kRows = 8 * GemmKernel::kDepth;  // rows between two products with them: they should stay in a cache
 constexpr double kTolerance = 1e-3;               // of the captured variance that one more pass would add
 constexpr size_t kMostFactor = 4;                 // dimensions of the space, in units of the wanted ones
+constexpr size_t kLeastSpace = 384;               // and where few are wanted: a few blocks see only steep spectra
 constexpr double kElsewhere = 0.1;                // length of random signs in a first vector, beside 1 of rows
 constexpr double kNothing = 1e-5;                 // of a direction, after the others were taken out: rounding
 constexpr int kRounds = 4;                        // of orthonormalisation, at most
@@ -35,7 +36,7 @@ class KrylovFit : public PcaFit {
   explicit KrylovFit(const PcaTask& t)
       : PcaFit(t),
         moments_(t.cols, t.about_zero),
-        most_(std::min({t.rows - 1, t.cols, std::max(kMostFactor * t.dims, t.block_columns)})) {
+        most_(std::min({t.rows - 1, t.cols, std::max({kMostFactor * t.dims, kLeastSpace, t.block_columns})})) {
     v_ = Buffer<float>(most_ * t.cols);
     t_ = Buffer<double>(most_ * most_);
     std::fill_n(t_.data(), t_.size(), 0.0);

@@ -250,6 +250,22 @@ TEST("krylov finds directions that the first rows, of which it starts, do not ha
   EXPECT(truth.captured(got.vectors, k) > best * (1 - 3e-3));
 }
 
+TEST("krylov has room to find a few dimensions of many that are hardly smaller") {
+  const size_t n = 700, d = 500;
+  std::vector<float> x = normal(n * d, 41);
+  for (size_t i = 0; i < n * d; ++i) x[i] /= std::sqrt(static_cast<float>(i % d + 1));
+  const Truth truth(x, n, d);
+  for (const size_t k : {1, 4, 16}) {
+    reduce::PcaTask task;
+    task.method = "krylov";
+    task.dims = k;
+    task.block_columns = 48;
+    const Fitted got = fit({x.data(), false, n, d}, task, n);
+    const double best = std::accumulate(truth.values.begin(), truth.values.begin() + static_cast<ptrdiff_t>(k), 0.0);
+    EXPECT(truth.captured(got.vectors, k) > best * (1 - 1e-3));
+  }
+}
+
 TEST("rows in few directions: no component is made of rounding") {
   const size_t n = 60, d = 80;
   const std::vector<float> base = normal(3 * d, 4), weights = normal(n * 3, 5);
