@@ -10,10 +10,16 @@ export interface RowBlock {
   readonly rows: number;
 }
 
+type Room = (Float32Array | Float64Array)[];
+
 /** Two blocks that `readBlocks` fills in turn. */
-export function blockRoom(file: EmbeddingRows, blockRows: number): (Float32Array | Float64Array)[] {
-  const make = () => sharedFloats(file.dtype, Math.min(blockRows, file.rows) * file.cols, file.path);
-  return blockRows < file.rows ? [make(), make()] : [make()];
+export function blockRoom(file: EmbeddingRows, blockRows: number): Room {
+  return roomFor(file, Math.min(blockRows, file.rows) * file.cols);
+}
+
+function roomFor({ dtype, rows, cols, path }: EmbeddingRows, length: number): Room {
+  const make = () => sharedFloats(dtype, length, path);
+  return length < rows * cols ? [make(), make()] : [make()];
 }
 
 /**
@@ -24,7 +30,7 @@ export function blockRoom(file: EmbeddingRows, blockRows: number): (Float32Array
 export async function* readBlocks(
   file: EmbeddingRows,
   first: number,
-  room: (Float32Array | Float64Array)[],
+  room: Room,
   { signal }: Pick<JobOptions, 'signal'> = {},
 ): AsyncGenerator<RowBlock> {
   const { rows, cols } = file;
@@ -46,8 +52,8 @@ export interface ColumnBlock {
 }
 
 /** Two blocks that `readColumnBlocks` fills in turn. */
-export function columnRoom(file: EmbeddingRows, count: number): (Float32Array | Float64Array)[] {
-  return blockRoom({ ...file, cols: file.rows, rows: file.cols }, count);
+export function columnRoom(file: EmbeddingRows, count: number): Room {
+  return roomFor(file, file.rows * Math.min(count, file.cols));
 }
 
 /**
@@ -57,7 +63,7 @@ export function columnRoom(file: EmbeddingRows, count: number): (Float32Array | 
  */
 export async function* readColumnBlocks(
   file: EmbeddingRows,
-  room: (Float32Array | Float64Array)[],
+  room: Room,
   { signal }: Pick<JobOptions, 'signal'> = {},
 ): AsyncGenerator<ColumnBlock> {
   const { rows, cols } = file;

@@ -62,11 +62,8 @@ const LEAST_SPACE = 384;
 const USUAL_FACTOR = 2.75;
 /** Rows that the native engine multiplies at a time. */
 const ROWS = 1536;
-/** Columns that `gram` multiplies at a time, at most, and of which it takes whole multiples. */
+/** Columns that `gram` lays out at a time, at most. */
 const GRAM_COLUMNS = 4032;
-const DEPTH_COLUMNS = 192;
-/** Parts of so many columns in memory: one is laid out while the other is multiplied. */
-const LAID_OUT = 2;
 /** Columns that are read at a time: pieces of rows that no disk minds, in a part of any cache. */
 const COLUMNS_BYTES = 64 << 20;
 const LARGEST_BLOCK = 256 << 20;
@@ -132,33 +129,44 @@ function covariance(shape: Limited) {
 }
 
 function gram(shape: Limited) {
-  const { rows, cols, dims, components, memory, valueBytes } = shape;
+  const { rows, cols, dims, components, memory } = shape;
   if (rows > MOST_GRAM) return undefined;
   const square = 8 * rows * rows;
   const vectors = 8 * dims * rows;
   const found = components ? 4 * dims * cols : 0;
   const later = [3 * square + vectors, 1.5 * vectors + found, vectors + found + scoresOf(shape)];
   const work = rows * rows * cols + EIGEN * rows ** 3 + (components ? 2 * rows * cols * dims : 0);
+  // What rows are multiplied with for the components, and a few columns of all of them.
+  const combined = vectors + found + 4 * rows * (dims + DEPTH);
+  const byColumns = (blockColumns: number) => [square + laidOut(rows, blockColumns), ...later, combined];
   if (shape.byColumns) {
-    const most = Math.max(1, Math.floor(COLUMNS_BYTES / (rows * valueBytes * DEPTH_COLUMNS)));
-    const plans = [...Array(Math.min(most, Math.ceil(cols / DEPTH_COLUMNS))).keys()].reverse().map((i) => {
-      const blockColumns = Math.min(cols, DEPTH_COLUMNS * (i + 1));
-      const laidOut = 4 * LAID_OUT * wholePanels(rows) * Math.min(blockColumns, GRAM_COLUMNS);
-      const read = shape.loaded ? 0 : 2 * valueBytes * rows * blockColumns;
-      const combined = vectors + found + 4 * dims * rows + 4 * rows * DEPTH_COLUMNS;
-      const bytes = Math.max(square + laidOut, ...later, combined) + read + otherOf(shape);
+    const planOf = (blockColumns: number): PcaPlan => {
+      const read = shape.loaded ? 0 : 2 * shape.valueBytes * rows * blockColumns;
+      const bytes = Math.max(...byColumns(blockColumns)) + read + otherOf(shape);
       return { ...finish(shape, 'gram', []), whole: shape.loaded, blockColumns, bytes };
-    });
-    return { plan: plans.find(({ bytes }) => bytes <= memory) ?? plans.at(-1)!, work };
+    };
+    const widths = columnsAtATime(shape);
+    return { plan: planOf(widths.find((width) => planOf(width).bytes <= memory) ?? widths.at(-1)!), work };
   }
   // Read as a whole, it comes by columns too, which saves reading it twice.
-  const whole = finish(shape, 'gram', [square + 4 * LAID_OUT * wholePanels(rows) * GRAM_COLUMNS, ...later]);
+  const whole = finish(shape, 'gram', byColumns(GRAM_COLUMNS));
   if (components && whole.whole) return { plan: { ...whole, blockColumns: GRAM_COLUMNS }, work };
   // Three quarters of what is left for rows that all later ones are compared with.
   const most = Math.floor((0.75 * (memory - square - otherOf(shape))) / (4 * cols));
   const residentRows = Math.max(1, Math.min(rows, most - (most > PANEL ? most % PANEL : 0)));
   const kept = square + 4 * wholePanels(residentRows) * cols;
   return { plan: { ...finish(shape, 'gram', [kept, ...later], false), residentRows }, work };
+}
+
+/** Columns that `gram` may read at a time, the most first: whole float32 sums. */
+function columnsAtATime({ rows, cols, valueBytes }: PcaShape): number[] {
+  const most = Math.min(Math.ceil(cols / DEPTH), Math.floor(COLUMNS_BYTES / (rows * valueBytes * DEPTH)));
+  return Array.from({ length: Math.max(1, most) }, (_, i) => Math.min(cols, DEPTH * (Math.max(1, most) - i)));
+}
+
+/** Two slices: one is laid out while the other is multiplied. */
+function laidOut(rows: number, blockColumns: number): number {
+  return 2 * 4 * wholePanels(rows) * Math.min(blockColumns, GRAM_COLUMNS);
 }
 
 function krylov(shape: Limited) {

@@ -99,7 +99,7 @@ Napi::Value feed(const Napi::CallbackInfo& info, Jobs& jobs) {
   const auto rows = static_cast<size_t>(std::max(0.0, number(job, "rows", 0)));
   work->first = static_cast<size_t>(std::max(0.0, number(job, "first", 0)));
   work->block = shared_matrix(job, "data", rows, task.cols);
-  if (work->block.data == nullptr || rows == 0 || work->first + rows > task.rows)
+  if (work->block.data == nullptr || task.by_columns || rows == 0 || work->first + rows > task.rows)
     throw Napi::RangeError::New(info.Env(), "pcaFeed: rows of the matrix, in their order.");
   if (task.whole &&
       job.Get("data").As<Napi::TypedArray>().ByteOffset() / task.cols / (work->block.is_double ? 8 : 4) < work->first)

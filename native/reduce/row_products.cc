@@ -18,7 +18,7 @@ constexpr size_t kDepth = GemmKernel::kDepth;
 constexpr size_t kStride =
     kDepth + 16;  // rows of a power of two floats would fall on the same lines of the first cache
 constexpr size_t kPiece = kDepth * kPanel;
-constexpr size_t kShiftRows = 192;  // whose mean is taken off all: any number near the mean keeps the digits
+constexpr size_t kShiftRows = kPanel;  // whose mean is taken off all: any number near the mean keeps the digits
 // Panels of a tile: 405 KB of sums, a part of the second cache. Each value that comes from afar is used most often.
 constexpr size_t kHigh = 2, kWide = 11;
 constexpr size_t kTilesOfThread = 4;
@@ -104,10 +104,9 @@ void measure(const Part& part, const DoublesKernel& doubles, const Centre& centr
 }
 
 RowProducts::RowProducts(size_t rows, size_t cols, const Workers& workers)
-    : count_(rows), panels_((rows + kPanel - 1) / kPanel) {
+    : count_(rows), panels_((rows + kPanel - 1) / kPanel), width_(whole(std::min(cols, kColumns), kDepth)) {
   cut(workers.pool.size());
-  const size_t chunks = (std::min(cols, kColumns) + kDepth - 1) / kDepth;
-  for (Slice& slice : slices_) slice.panels = Buffer<float>(chunks * panels_ * kPiece);
+  for (Slice& slice : slices_) slice.panels = Buffer<float>(width_ / kDepth * panels_ * kPiece);
 }
 
 void RowProducts::cut(unsigned threads) {
@@ -133,8 +132,8 @@ void RowProducts::cut(unsigned threads) {
 }
 
 void RowProducts::add(const Part& part, const DoublesKernel& doubles, const Centre& centre, const Workers& workers) {
-  for (size_t from = 0; from < part.cols; from += kColumns) {
-    const Part piece(part.x, nullptr, part.first + from, std::min(kColumns, part.cols - from));
+  for (size_t from = 0; from < part.cols; from += width_) {
+    const Part piece(part.x, nullptr, part.first + from, std::min(width_, part.cols - from));
     const Centre of = {centre.about_zero, centre.shift + from, centre.sums + from};
     Slice& next = slices_[turn_ % 2];
     step(slices_[(turn_ + 1) % 2], &next, piece, doubles, of, workers);

@@ -30,7 +30,7 @@ class RowProducts {
   // Columns that are laid out at a time; twice as many are in memory.
   static constexpr size_t kColumns = 21 * GemmKernel::kDepth;
 
-  // `cols`: of the widest part.
+  // `cols`: of a part, as a rule.
   RowProducts(size_t rows, size_t cols, const linear::Workers& workers);
 
   // Columns of all rows; whole GemmKernel::kDepth columns but for the last part. They are read when this returns, and
@@ -59,7 +59,7 @@ class RowProducts {
                const GemmKernel& kernel) const;
   void multiply(const Slice& slice, Tile& tile, const GemmKernel& kernel) const;
 
-  size_t count_, panels_;
+  size_t count_, panels_, width_;  // rows, panels of them, columns of a slice
   std::vector<Tile> tiles_;  // the largest first: the others fill the gaps at the end
   Slice slices_[2];
   size_t turn_ = 0;
