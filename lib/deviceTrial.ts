@@ -26,6 +26,8 @@ export const CHECKS = [
 ] as const;
 export type CheckName = (typeof CHECKS)[number];
 
+export type TriedDevice = `cuda:${number}`;
+
 export interface DeviceCheck {
   readonly name: string;
   readonly ok: boolean;

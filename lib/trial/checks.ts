@@ -1,11 +1,8 @@
 /** What each check does. It throws where the device differs from the processor, by more than rounding may. */
-import type { CheckName } from '../deviceTrial.js';
+import type { CheckName, TriedDevice } from '../deviceTrial.js';
 import { checkKernels } from './kernels.js';
 import { checkPartition } from './partition.js';
 import { checkNeighbours, checkPca } from './reduction.js';
-
-/** `cuda:N`. */
-export type TriedDevice = `cuda:${number}`;
 
 export const checks: Readonly<Record<CheckName, (device: TriedDevice) => Promise<void>>> = {
   'partition gram float32 sqeuclidean': (device) => checkPartition(device, 'gram', 'float32', 'sqeuclidean'),

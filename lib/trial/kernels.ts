@@ -1,6 +1,7 @@
 /** The pairwise kernels on a device: within their bounds of the processor's float32 ones, which have bounds too. */
+
+import type { TriedDevice } from '../deviceTrial.js';
 import { type Kernels, openKernels, type Precision } from '../kernels/kernels.js';
-import type { TriedDevice } from './checks.js';
 import { embeddings } from './clouds.js';
 
 const ROWS = 500;

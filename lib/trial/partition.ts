@@ -1,7 +1,8 @@
 /** The partition on a device: the order of the processor, to the last row, every time. */
+
+import type { TriedDevice } from '../deviceTrial.js';
 import { type Engine, partition } from '../select/bins.js';
 import type { Gain } from '../select/types.js';
-import type { TriedDevice } from './checks.js';
 import { embeddings, type FloatType, grid } from './clouds.js';
 
 /** A race shows now and then only: rounds until this time is over, which are many on a device that is worth its name. */

@@ -1,8 +1,9 @@
 /** PCA and UMAP on a device: as near the processor as docs/gpu.md says. */
+
+import type { TriedDevice } from '../deviceTrial.js';
 import { fitInPasses } from '../reduce/pcaPasses.js';
 import type { PcaMethod, PcaPlan } from '../reduce/pcaPlan.js';
 import * as umap from '../reduce/umap.js';
-import type { TriedDevice } from './checks.js';
 import { embeddings, spectrum } from './clouds.js';
 
 const DIMS = 8;
