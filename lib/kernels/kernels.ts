@@ -84,6 +84,7 @@ export interface Kernels extends AsyncDisposable {
   /**
    * Squared distance of each row to its nearest centre, old or new: float32 [N]. `nearest` are those to the old ones; absent:
    * there are none. `farthest` is the row that is farthest from all, the lowest of equal ones: the next centre of k-center.
+   * `bound[x]` is the most that a distance of x to one of `centres` is off by; to an older one, what the call with that one said.
    */
   kCenterUpdate(
     options: JobOptions & { centres: RowList; nearest?: Float32Array | undefined },
