@@ -5,6 +5,8 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { DeviceTrial } from './deviceTrial.js';
+import { newVerdict } from './deviceVerdict.js';
 import { encoderGraph } from './models/multimae.js';
 import { presets } from './models/presets.js';
 import { type CudaDevice, native } from './native.js';
@@ -52,14 +54,21 @@ export interface DoctorReport {
   readonly providers: { readonly cpu: Finding<ProviderFacts>; readonly cuda: Finding<ProviderFacts> };
   /** The NVIDIA driver and the devices that it shows to this process. */
   readonly cuda: Finding<{ readonly driver: string; readonly devices: readonly { name: string; memory: string }[] }>;
-  /** The addon's own CUDA library: where it is, and the devices that it can work on. */
-  readonly engines: Finding<{ readonly path: string; readonly devices: readonly CudaDevice[] }>;
+  /** The addon's own CUDA library: where it is, the devices that it can work on, and the trial of the first, which `auto` goes by. */
+  readonly engines: Finding<{
+    readonly path: string;
+    readonly devices: readonly CudaDevice[];
+    readonly trial: DeviceTrial;
+  }>;
 }
 
 const require = createRequire(import.meta.url);
 
-/** Looks at everything that coregain uses on this machine. Never rejects for what it finds. */
-export async function doctor(): Promise<DoctorReport> {
+/**
+ * Looks at everything that coregain uses on this machine. Never rejects for what it finds; rejects with `signal.reason` when
+ * aborted during the trial of a device.
+ */
+export async function doctor({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<DoctorReport> {
   const [images, cuda, onCpu, onCuda] = await Promise.all([
     finding(findImages),
     finding(findCuda),
@@ -67,7 +76,8 @@ export async function doctor(): Promise<DoctorReport> {
     finding(() => runOn('cuda')),
   ]);
   const addon = await finding(findAddon);
-  const engines = await finding(findEngines);
+  const engines = await finding(() => findEngines(signal));
+  signal?.throwIfAborted();
   return {
     healthy: addon.works && images.works && onCpu.works,
     versions: {
@@ -104,10 +114,11 @@ async function findAddon() {
   return { path: path(fileURLToPath(new URL('..', import.meta.url))), simd, available };
 }
 
-async function findEngines() {
-  const { available, reason, path, devices } = native().cuda();
+async function findEngines(signal: AbortSignal | undefined) {
+  const report = native().cuda();
+  const { available, reason, path, devices } = report;
   if (!available) throw new Error(reason);
-  return { path, devices };
+  return { path, devices, trial: await newVerdict(report, signal) };
 }
 
 async function findImages() {

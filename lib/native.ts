@@ -20,6 +20,8 @@ export interface CudaDevice {
   /** Compute capability: `9.0` for an H100 or H200. */
   capability: string;
   multiprocessors: number;
+  /** The newest CUDA that the driver knows: `13.0`. */
+  driver: string;
 }
 
 /** What the addon's CUDA library finds; it is opened once, when first asked for. */

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { DeviceTrial } from '../deviceTrial.js';
 import { type DoctorReport, doctor, type Finding, type ProviderFacts } from '../doctor.js';
 import { addCommand } from './command.js';
 
@@ -8,8 +9,8 @@ export function addDoctor(program: Command): void {
     summary: 'what this machine has: SIMD level, CUDA, ONNX Runtime providers, versions',
     examples: ['coregain doctor', 'coregain doctor --json'],
     resumes: false,
-    async action() {
-      const report = await doctor();
+    async action(_flags, { signal }) {
+      const report = await doctor({ signal });
       return { json: report, lines: table(report), failed: !report.healthy };
     },
   });
@@ -43,6 +44,7 @@ function table({ healthy, versions, machine, addon, images, providers, cuda, eng
           .join('; '),
       ),
     ],
+    ...(engines.works ? trialRows(engines.trial) : []),
   ];
   const verdict = healthy
     ? 'All that coregain needs is here.'
@@ -56,6 +58,15 @@ function onCuda({ tf32, onCpu }: ProviderFacts): string {
       ? 'all operators of encoder and training on the GPU'
       : `these operators fall back to the CPU: ${onCpu.join(', ')}`;
   return `runs, ${tf32 ? 'products rounded to TF32' : 'products in full float32'}; ${where}`;
+}
+
+function trialRows({ outcome, why, seconds, checks }: DeviceTrial): [string, string][] {
+  const words = { passed: 'passed all checks', failed: 'failed', undecided: 'could not be tried' }[outcome];
+  const auto = outcome === 'passed' ? 'auto takes it for large problems' : `auto stays on the processor: ${why}`;
+  return [
+    ['  trial', `cuda:0 ${words}, ${seconds.toFixed(1)} s; ${auto}`],
+    ...checks.filter(({ ok }) => !ok).map(({ name, error }): [string, string] => ['', `${name}: ${error}`]),
+  ];
 }
 
 function show<T>(finding: Finding<T>, text: (found: T) => string): string {

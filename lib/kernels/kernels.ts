@@ -24,7 +24,7 @@ export interface KernelsOptions extends JobOptions {
   precision?: Precision | undefined;
   /** Divides each row by its length first, and rounds it to the type of the matrix; a zero row stays. Cosine gains and facility location need it. */
   normalize?: boolean | undefined;
-  /** `auto`, the default, takes the first CUDA device for a matrix of some size. */
+  /** `auto`, the default, takes the first CUDA device for a matrix of some size, if it passed its trial (docs/gpu.md). */
   device?: EngineDevice | undefined;
   /** 0, the default, = all of the machine. No result depends on it. */
   threads?: number | undefined;
@@ -84,6 +84,7 @@ export interface Kernels extends AsyncDisposable {
   /**
    * Squared distance of each row to its nearest centre, old or new: float32 [N]. `nearest` are those to the old ones; absent:
    * there are none. `farthest` is the row that is farthest from all, the lowest of equal ones: the next centre of k-center.
+   * `bound[x]` is the most that a distance of x to one of `centres` is off by; to an older one, what the call with that one said.
    */
   kCenterUpdate(
     options: JobOptions & { centres: RowList; nearest?: Float32Array | undefined },
@@ -107,7 +108,7 @@ export async function openKernels(matrix: EmbeddingMatrix, options: KernelsOptio
   const threads = integer('threads', options.threads ?? 0, 0, 1024);
   const normalize = options.normalize ?? false;
   const { rows, cols } = matrix;
-  const chosen = chooseDevice(options.device ?? 'auto', rows * cols >= WORTHWHILE);
+  const chosen = await chooseDevice(options.device ?? 'auto', rows * cols >= WORTHWHILE, options.signal);
   options.signal?.throwIfAborted();
   const source = 'The embedding matrix';
   const data = await sharedData(matrix, source, options.signal);

@@ -34,7 +34,7 @@ export interface PcaOptions extends JobOptions {
    * thread, and what the reader of a format holds; 4 GiB beside the scores if not given. What does not fit is read again and again.
    */
   memory?: number | undefined;
-  /** Where the large products are computed, to float32 accuracy (docs/gpu.md); `auto` if not given: the processor, for now. */
+  /** Where the large products are computed, to float32 accuracy; `auto` if not given (docs/gpu.md). */
   device?: EngineDevice | undefined;
 }
 
@@ -83,7 +83,7 @@ export async function transform(
   const threads = integer('threads', options.threads ?? 0, 0, 1024);
   return withRows(input, options, async (rows) => {
     integer('number of features', rows.cols, model.inputs, model.inputs);
-    const where = deviceOf(rows, options.device);
+    const where = await deviceOf(rows, options);
     if (model.components instanceof Float64Array) {
       const data = rows.data ?? (await readAll(rows.file!, options));
       return transformSmall(model, { data, rows: rows.rows, cols: rows.cols }, rows.source, options);
@@ -170,7 +170,7 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
     if (rows.rows < 2) {
       throw new DataError('ERR_PCA_NO_VARIANCE', `${rows.source} has one row only: PCA needs at least two.`);
     }
-    const where = deviceOf(rows, options.device);
+    const where = await deviceOf(rows, options);
     const plan = planOf(rows, dims, memory, wanted, where.device);
     if (plan.method === 'small') {
       const matrix = { data: rows.data ?? (await readAll(rows.file!, { signal })), rows: rows.rows, cols: rows.cols };
@@ -226,8 +226,8 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
   });
 }
 
-function deviceOf({ rows, cols }: PcaRows, device: EngineDevice | undefined) {
-  return chooseDevice(device ?? 'auto', rows * cols >= WORTHWHILE);
+function deviceOf({ rows, cols }: PcaRows, { device, signal }: Pick<PcaOptions, 'device' | 'signal'>) {
+  return chooseDevice(device ?? 'auto', rows * cols >= WORTHWHILE, signal);
 }
 
 function planOf(

@@ -44,7 +44,7 @@ export interface UmapOptions extends JobOptions {
   threads?: number | undefined;
   /**
    * Where all rows are compared (docs/gpu.md); the layout is the same wherever that is. The rest is the processor's. `auto` if
-   * not given: the processor, for now.
+   * not given.
    */
   device?: EngineDevice | undefined;
 }
@@ -106,7 +106,7 @@ export async function fit(
 
   const out = sharedFloats('float32', rows * dims, `The layout of ${source}`) as Float32Array;
   const shape = { data, rows, cols, dims, neighbours, minDist, epochs, seed, threads, simd: '', out };
-  const where = chooseDevice(options.device ?? 'auto', rows * rows * cols >= WORTHWHILE);
+  const where = await chooseDevice(options.device ?? 'auto', rows * rows * cols >= WORTHWHILE, options.signal);
   const { result, device: used } = await onDevice(where, (device) => {
     const job = { ...shape, neighbourSearch: wanted, device, control: new Int32Array(new SharedArrayBuffer(8)) };
     return runNative(native().umapFit, job, rows, options, source, 'reduce');
@@ -147,7 +147,8 @@ export async function transform(
   const out = sharedFloats('float32', rows * dims, `The layout of ${source}`) as Float32Array;
   const epochs = Math.ceil(model.epochs / PLACING_SHARE);
   const shape = { data, rows, cols, dims, neighbours, minDist, epochs, seed, threads, simd: '', out, a, b };
-  const where = chooseDevice(options.device ?? 'auto', rows * training.rows * cols >= WORTHWHILE);
+  const worthwhile = rows * training.rows * cols >= WORTHWHILE;
+  const where = await chooseDevice(options.device ?? 'auto', worthwhile, options.signal);
   await onDevice(where, (device) => {
     const job = { ...shape, ...fitted, device, control: new Int32Array(new SharedArrayBuffer(8)) };
     return runNative(native().umapPlace, job, rows, options, source, 'reduce');

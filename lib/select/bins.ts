@@ -74,7 +74,8 @@ export async function partition(
   const remainder = oneOf('remainder', options.remainder ?? 'spread', REMAINDERS);
   const engine = oneOf('engine', options.engine ?? 'auto', ENGINES);
   const threads = integer('threads', options.threads ?? 0, 0, MAX_THREADS);
-  const where = chooseDevice(options.device ?? 'auto', rows >= ROWS_FOR_GPU && engine !== 'sweep');
+  const worthwhile = rows >= ROWS_FOR_GPU && engine !== 'sweep';
+  const { leftOut, ...where } = await chooseDevice(options.device ?? 'auto', worthwhile, options.signal);
   options.signal?.throwIfAborted();
 
   const data = await sharedData(matrix, source, options.signal);
@@ -82,7 +83,8 @@ export async function partition(
   const job: GreedyJob = { data, rows, cols, bins, gain, remainder, engine, ...where, threads, simd: '', control };
   const points = remainder === 'spread' ? rows : rows - (rows % bins);
   const { order, bins: binOf, gains, ...report } = await runNative(native().greedyBins, job, points, options, source);
-  return { bins: binOf, order, gains, binCount: bins, engine: report };
+  const facts = leftOut === undefined ? report : { ...report, why: `${report.why}; ${leftOut}` };
+  return { bins: binOf, order, gains, binCount: bins, engine: facts };
 }
 
 /** Throws TypeError or RangeError unless `matrix` has a positive shape and exactly as many values. */

@@ -18,6 +18,7 @@ Napi::Value cuda(const Napi::CallbackInfo& info) {
     entry.Set("l2Bytes", static_cast<double>(device.l2_bytes));
     entry.Set("capability", std::to_string(device.major) + "." + std::to_string(device.minor));
     entry.Set("multiprocessors", device.multiprocessors);
+    entry.Set("driver", std::to_string(device.driver / 1000) + "." + std::to_string(device.driver % 1000 / 10));
     devices.Set(i, entry);
   }
   const Napi::Object report = Napi::Object::New(env);
