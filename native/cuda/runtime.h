@@ -259,15 +259,14 @@ inline void check_launch(cudaError_t error, const Grid& grid) {
 
 constexpr unsigned kPortableCluster = 8;  // blocks that every device with clusters puts into one
 
-// Whether a launch as a cluster was taken; throws where it failed for another reason than that the device does not run
-// so many blocks as one: where its multiprocessors are shared out (MIG, MPS), what it said before may not hold.
-inline bool cluster_taken(cudaError_t error) {
+// False where a device says that it does not run so many blocks as one cluster; throws what else went wrong.
+inline bool cluster_taken(cudaError_t error, const char* call) {
   if (error == cudaErrorInvalidClusterSize || error == cudaErrorLaunchOutOfResources ||
       error == cudaErrorNotSupported) {
     static_cast<void>(cudaGetLastError());
     return false;
   }
-  check(error, "cudaLaunchKernelEx");
+  check(error, call);
   return true;
 }
 
@@ -324,9 +323,9 @@ void launch(const Stream& stream, const Grid& grid, const Kernel& kernel) {
                grid);
 }
 
-// Calls `run(code, config)` with what a launch of all blocks of a grid as one cluster takes.
+// run(code, config) with what it takes to launch all blocks of a grid as one cluster.
 template <typename Kernel, typename F>
-cudaError_t with_cluster(const Grid& grid, cudaStream_t stream, const F& run) {
+cudaError_t as_cluster(const Grid& grid, cudaStream_t stream, const F& run) {
   static_assert(in_cluster<Kernel>());
   const void* const code = entry_for<Kernel>(grid.shared);
   if (grid.blocks > kPortableCluster)
@@ -345,15 +344,15 @@ cudaError_t with_cluster(const Grid& grid, cudaStream_t stream, const F& run) {
   return run(code, config);
 }
 
-// Whether the device runs all blocks of a grid as one cluster, as far as it can say.
+// Whether the device says that it runs all blocks of a grid as one cluster. Where others have a share of it (MPS) a
+// launch may be refused all the same.
 template <typename Kernel>
 bool cluster_fits(const Grid& grid) {
   int clusters = 0;
-  const cudaError_t error =
-      with_cluster<Kernel>(grid, nullptr, [&](const void* code, const cudaLaunchConfig_t& config) {
-        return cudaOccupancyMaxActiveClusters(&clusters, code, &config);
-      });
-  return cluster_taken(error) && clusters > 0;
+  const cudaError_t error = as_cluster<Kernel>(grid, nullptr, [&](const void* code, const cudaLaunchConfig_t& config) {
+    return cudaOccupancyMaxActiveClusters(&clusters, code, &config);
+  });
+  return cluster_taken(error, "cudaOccupancyMaxActiveClusters") && clusters > 0;
 }
 
 // Launches all blocks of a grid as one cluster and returns true, or false where the device does not run so many as one.
@@ -361,10 +360,11 @@ template <typename Kernel>
 bool launch_cluster(const Stream& stream, const Grid& grid, const Kernel& kernel) {
   Kernel copy = kernel;
   void* arguments[] = {&copy};
-  return cluster_taken(
-      with_cluster<Kernel>(grid, stream.get(), [&](const void* code, const cudaLaunchConfig_t& config) {
+  const cudaError_t error =
+      as_cluster<Kernel>(grid, stream.get(), [&](const void* code, const cudaLaunchConfig_t& config) {
         return cudaLaunchKernelExC(&config, code, arguments);
-      }));
+      });
+  return cluster_taken(error, "cudaLaunchKernelEx");
 }
 
 #else
@@ -384,7 +384,8 @@ bool cluster_fits(const Grid& grid) {
 template <typename Kernel>
 bool launch_cluster(const Stream& stream, const Grid& grid, const Kernel& kernel) {
   static_assert(in_cluster<Kernel>());
-  return cluster_taken(emulate(stream.get(), grid.blocks, grid.threads, grid.shared, Run::kCluster, kernel));
+  return cluster_taken(emulate(stream.get(), grid.blocks, grid.threads, grid.shared, Run::kCluster, kernel),
+                       "cudaLaunchKernelEx");
 }
 
 #endif
