@@ -389,8 +389,8 @@ class Block {
 #endif
   }
 
-  // Gives `mine`, the same in every thread, to all blocks, and returns theirs [count], which are in `room` until the
-  // round after the next. Also a barrier of all blocks, after which each sees what any wrote before. `round` counts
+  // Gives `mine`, the same in every thread, to all blocks, and returns theirs [count], which stay in `room` until the
+  // next round. Also a barrier of all blocks, after which each sees what any wrote before. `round` counts
   // 1, 2, ... . Two sets of records take turns: who writes round r + 2 has seen all of round r + 1, so that all blocks
   // are done reading round r.
   template <typename T>
@@ -419,8 +419,8 @@ class Block {
     return room;
   }
   // The same in a cluster. `room` lies at the same place of every block: they take their shared memory in one order.
-  // Nobody may write to a block before it has begun, hence one more barrier in round 1; none is needed at the end,
-  // since what others write to a block is there when it leaves the barrier of that round.
+  // Nobody may write to a block that has not begun, hence one more barrier in round 1; nor to one that has ended, which
+  // nobody does, since all that is written to a block is there when it leaves the barrier of its last round.
   template <typename T>
   COREGAIN_DEVICE const T* exchange(const ClusterExchange<T>&, uint32_t round, const T& mine, T* room) const {
     T* const records = room + (round & 1) * count;
@@ -431,7 +431,8 @@ class Block {
   }
 
  private:
-  // Writes `value` to the place `to` of this block's shared memory, and to the same place of every other block's.
+  // Writes `value` to the place `to` of this block's shared memory and to the same place of every other block's: a
+  // thread for each. The rank of a block is its index, there being one cluster.
   template <typename T>
   COREGAIN_DEVICE void give(T* to, const T& value) const {
 #if !defined(__CUDACC__)
@@ -442,10 +443,10 @@ class Block {
       *static_cast<T*>(__cluster_map_shared_rank(to, other)) = value;
 #endif
   }
-  // The barrier of a cluster. Every thread arrives itself, and "when [wait] completes, memory accesses (except
-  // asynchronous operations) requested prior to the preceding arrive by all threads in the cluster are complete and
-  // visible to the executing thread" (PTX ISA, barrier.cluster): those to shared memory, to that of other blocks and to
-  // global memory alike, so no fence of the device is needed for what blocks of the cluster read from each other.
+  // The barrier of a cluster, at which every thread arrives itself. No fence of the device beside it: once `wait` is
+  // done, whatever memory any thread of the cluster had used before it arrived, shared or global, is complete and
+  // visible (PTX ISA, barrier.cluster; only asynchronous copies are not, and none is under way here). That is less than
+  // the release of a grid, which other blocks of the device would see too.
   COREGAIN_DEVICE void meet() const {
 #if !defined(__CUDACC__)
     cluster_->meet(index);

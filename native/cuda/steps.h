@@ -8,7 +8,7 @@
 //   3. each block reads its part of the chosen row's inner products and updates its scores; w += 2 y in its columns
 //
 // docs/gpu.md proves the bounds. Memory read in a step: 4 bytes a row of the window, from HBM (Gram mode) or L2
-// (look-ahead), 4 d bytes of the chosen row, and 64 bytes a block squared for the records.
+// (look-ahead), 4 d bytes of the chosen row, and 56 bytes a block squared for the records.
 #pragma once
 
 #include "cuda/quantise.h"

@@ -5,9 +5,10 @@
 // It is as late and as strict as a device may be. What is given to a stream runs when somebody waits for the stream, or
 // frees memory; what goes to shared memory by asynchronous copies arrives when its thread waits for it; the threads of
 // a phase, and the lanes of a warp, go up in one phase and down in the next, so that a phase which needs an order
-// shows; a launch that a device would refuse is refused; a thread of the host that takes, frees or runs something
-// without having said on which device, a vector at an odd address, and a kernel that writes behind its shared memory
-// end the test.
+// shows; what blocks of a cluster write to each other arrives when the writer comes to their barrier; a launch that a
+// device would refuse is refused; a thread of the host that takes, frees or runs something without having said on which
+// device, a vector at an odd address, a kernel that writes behind its shared memory, and a block of a cluster that is
+// written to before it has begun or after it has ended end the test.
 //
 // What this cannot show: a missing __syncwarp where the order of lanes makes no difference, the order in which a real
 // device sees the writes of another block (the thread sanitizer does), registers, and time.
@@ -116,7 +117,8 @@ inline float multiply_add(const TensorUnit& unit, float sum, const float* a, con
 struct Emulated {
   TensorUnit tensor;
   size_t memory = size_t{1} << 30;  // bytes of the device
-  size_t used = 0, most_used = 0, launches = 0;
+  std::atomic<size_t> used = 0;     // a test looks at it while the device works
+  size_t most_used = 0, launches = 0;
   unsigned multiprocessors = 3;
   size_t shared = size_t{99} << 10;  // most bytes of a block: sm_86 and sm_89, the least of those that kernels run on
   int major = 9, minor = 0;
@@ -270,7 +272,7 @@ inline cudaError_t cudaMalloc(void** data, size_t bytes) {
   std::memset(*data, 0xee, bytes);  // device memory is not cleared
   device.sizes[*data] = bytes;
   device.used += bytes;
-  device.most_used = device.used > device.most_used ? device.used : device.most_used;
+  if (device.used > device.most_used) device.most_used = device.used;
   return cudaSuccess;
 }
 // Waits for all of the device, as the real one does.
