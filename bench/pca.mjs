@@ -58,7 +58,10 @@ for (const text of values.cases.split(',')) {
   const scores = join(folder, 'scores.npy');
   const { bytes } = python('make', path, rows, cols, power);
   const quarter = Math.floor(bytes / 4);
-  const plan = planPca({ rows, cols, dims, valueBytes: 4, loaded: false, components: false, scores: true }, path);
+  const plan = planPca(
+    { rows, cols, dims, valueBytes: 4, loaded: false, byColumns: true, components: false, scores: true },
+    path,
+  );
   const contestants = {
     'scikit-learn': () => python('sklearn', path, dims, scores),
     coregain: () => coregain(path, dims, scores, threads, 0, 0),

@@ -240,6 +240,8 @@ export interface PcaFitTask {
   scores: boolean;
   blockColumns: number;
   residentRows: number;
+  /** Of `gram`: `pcaFeedColumns` feeds it. */
+  byColumns: boolean;
   /** The rows before those of a `pcaFeed` are before them in their buffer, and stay. */
   whole: boolean;
   /** And a pass may leave in it what rows are without the mean of the first ones. */
@@ -262,6 +264,18 @@ export interface PcaBlock {
   /** Float32 [dims, cols] on a SharedArrayBuffer: the components come there, where it is given to all jobs. */
   components: Float32Array | undefined;
   /** As for `greedyBins`; [1] counts rows of the block. */
+  control: Int32Array;
+}
+
+/** Columns from .. from + count of float32 or float64 [N, cols] on a SharedArrayBuffer: columns firstColumn .. of the matrix. */
+export interface PcaColumns {
+  data: Float32Array | Float64Array;
+  cols: number;
+  from: number;
+  count: number;
+  firstColumn: number;
+  components: Float32Array | undefined;
+  /** [1] counts columns. */
   control: Int32Array;
 }
 
@@ -340,6 +354,17 @@ export interface NativeAddon {
   cuda(): CudaReport;
   /** Asks the system for large pages under an array that nothing has been written to yet. */
   useLargePages(array: NodeJS.TypedArray): void;
+  /**
+   * Reads `count` pieces of a file, each `stride` bytes after the one before, one behind the other into `target`. Gives the bytes
+   * that there were, fewer where the file ends before. On POSIX systems.
+   */
+  readPieces(job: {
+    file: number;
+    offset: number;
+    stride: number;
+    count: number;
+    target: NodeJS.TypedArray;
+  }): Promise<number>;
   greedyBins(job: GreedyJob): Promise<GreedyResult>;
   maximize(job: MaximizeJob): Promise<MaximizeResult>;
   sieveOpen(job: SieveJob): SieveHandle;
@@ -369,6 +394,8 @@ export interface NativeAddon {
   /** Where the pass that is due begins; `rows` where none is. */
   pcaFirstRow(handle: PcaHandle): number;
   pcaFeed(handle: PcaHandle, block: PcaBlock): Promise<void>;
+  /** All columns in their order, whole 192 at a time but for the last. */
+  pcaFeedColumns(handle: PcaHandle, block: PcaColumns): Promise<void>;
   pcaEndPass(handle: PcaHandle, job: { components: Float32Array | undefined; control: Int32Array }): Promise<void>;
   /** After the last pass. */
   pcaFound(handle: PcaHandle): {

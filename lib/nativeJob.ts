@@ -10,6 +10,9 @@ export interface NativeJob {
   cols: number;
   /** Row of the matrix that `data` begins with; 0 if not given. */
   first?: number | undefined;
+  /** Column of the matrix that the column `from` of `data` is; 0 if not given. */
+  firstColumn?: number | undefined;
+  from?: number | undefined;
   /** On a SharedArrayBuffer: [0] JavaScript sets to 1 to cancel, [1] native writes what is done. */
   control: Int32Array;
 }
@@ -65,12 +68,12 @@ export async function runNative<Job extends NativeJob, Result>(
 
 function explain(
   error: Error & { code?: string; row?: number },
-  { data, cols, first = 0 }: NativeJob,
+  { data, cols, first = 0, firstColumn = 0, from = 0 }: NativeJob,
   source: string,
 ): Error {
   const { code, row, message } = error;
   if (data && row !== undefined) {
-    checkFinite(data.subarray(row * cols, (row + 1) * cols), cols, source, first + row);
+    checkFinite(data.subarray(row * cols, (row + 1) * cols), cols, source, first + row, firstColumn - from);
     return new DataError(code!, message.replace('The embedding matrix', source), { cause: error });
   }
   return code?.startsWith('ERR_') ? new NativeError(code, message, { cause: error }) : error;

@@ -131,16 +131,19 @@ void fit(const Matrix& x, const std::string& method, const Options& options, con
   task.cols = x.cols;
   task.dims = std::min({options.dims, x.rows - 1, x.cols});
   task.block_columns = (task.dims / 4 + 47) / 48 * 48;
-  task.resident_rows = x.rows;
+  task.by_columns = method == "gram";
   task.device = on;
   const coregain::Control control;
   size_t passes = 0;
   double captured = 0;
   const double seconds = timed(options.repeats, [&] {
     const auto pca = coregain::reduce::PcaFit::make(task);
-    const size_t block = method == "gram" ? x.rows : std::max<size_t>(1536, (size_t{1} << 26) / x.cols);
+    const size_t block = std::max<size_t>(1536, (size_t{1} << 26) / x.cols);
+    const size_t width = std::max<size_t>(1, (size_t{1} << 24) / x.rows / 192) * 192;
     while (pca->first_row() < x.rows) {
-      for (size_t first = 0; first < x.rows; first += block)
+      for (size_t col = 0; task.by_columns && col < x.cols; col += width)
+        pca->feed_columns({x, col, std::min(width, x.cols - col), col}, control, [](size_t) {});
+      for (size_t first = 0; !task.by_columns && first < x.rows; first += block)
         pca->feed({x.f32(first), false, std::min(block, x.rows - first), x.cols}, first, control, [](size_t) {});
       pca->end_pass(control);
     }

@@ -1,4 +1,4 @@
-/** Rows of a file in blocks, the next one read while the caller works on this one. */
+/** Rows or columns of a file in blocks, the next one read while the caller works on this one. */
 import type { JobOptions } from '../progress.js';
 import { sharedFloats } from './npy.js';
 import type { EmbeddingRows } from './source.js';
@@ -29,20 +29,57 @@ export async function* readBlocks(
 ): AsyncGenerator<RowBlock> {
   const { rows, cols } = file;
   const most = room[0]!.length / cols;
-  const read = (row: number, turn: number) => {
+  const read = async (turn: number) => {
+    const row = first + turn * most;
     const count = Math.min(most, rows - row);
-    return file.read(row, count, room[turn % room.length]!.subarray(0, count * cols));
+    const data = await file.read(row, count, room[turn % room.length]!.subarray(0, count * cols));
+    return { data, first: row, rows: count };
   };
-  let pending = read(first, 0);
+  yield* inTurn(Math.ceil((rows - first) / most), read, signal);
+}
+
+export interface ColumnBlock {
+  /** [N, count] on a SharedArrayBuffer; overwritten once the caller asks for the next block but one. */
+  readonly data: Float32Array | Float64Array;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Two blocks that `readColumnBlocks` fills in turn. */
+export function columnRoom(file: EmbeddingRows, count: number): (Float32Array | Float64Array)[] {
+  return blockRoom({ ...file, cols: file.rows, rows: file.cols }, count);
+}
+
+/**
+ * All rows of each column, from the first to the last column, of a file that has `readColumns`.
+ * @param room of `columnRoom`.
+ * @throws as `readBlocks`.
+ */
+export async function* readColumnBlocks(
+  file: EmbeddingRows,
+  room: (Float32Array | Float64Array)[],
+  { signal }: Pick<JobOptions, 'signal'> = {},
+): AsyncGenerator<ColumnBlock> {
+  const { rows, cols } = file;
+  const most = room[0]!.length / rows;
+  const read = async (turn: number) => {
+    const first = turn * most;
+    const count = Math.min(most, cols - first);
+    const data = room[turn % room.length]!.subarray(0, rows * count);
+    await file.readColumns!(first, count, data);
+    return { data, first, count };
+  };
+  yield* inTurn(Math.ceil(cols / most), read, signal);
+}
+
+async function* inTurn<Block>(count: number, read: (turn: number) => Promise<Block>, signal: AbortSignal | undefined) {
+  let pending = read(0);
   try {
-    for (let row = first, turn = 0; row < rows; turn++) {
-      const data = await pending;
+    for (let turn = 0; turn < count; turn++) {
+      const block = await pending;
       signal?.throwIfAborted();
-      const count = data.length / cols;
-      const next = row + count;
-      if (next < rows) pending = read(next, turn + 1);
-      yield { data, first: row, rows: count };
-      row = next;
+      if (turn + 1 < count) pending = read(turn + 1);
+      yield block;
     }
   } finally {
     // Whoever stops early must not close the file under a read.

@@ -89,6 +89,33 @@ export function elementReader(file: RandomAccessFile, stored: Stored): ReadEleme
   };
 }
 
+/**
+ * The same of pieces, each `stride` bytes after the one before: fills `target` with `count` of them. Undefined where the file has
+ * no way to read them together.
+ */
+export function pieceReader(file: RandomAccessFile, stored: Stored) {
+  const { readPieces } = file;
+  if (!readPieces) return undefined;
+  if (!needsConversion(stored)) return readPieces;
+  const { bytes, as } = ELEMENTS[stored.type];
+  let raw = Buffer.alloc(0);
+  let values: Floats = floatsOf(as, 0);
+  return async (offset: number, stride: number, count: number, target: Floats): Promise<void> => {
+    const width = target.length / count;
+    const height = Math.min(count, Math.max(1, Math.floor(CHUNK_VALUES / width)));
+    if (values.length < height * width) {
+      raw = Buffer.allocUnsafeSlow(height * width * bytes);
+      values = floatsOf(as, height * width);
+    }
+    for (let done = 0; done < count; done += height) {
+      const length = Math.min(height, count - done) * width;
+      const part = raw.subarray(0, length * bytes);
+      await readPieces(offset + done * stride, stride, length / width, part);
+      target.set(convert(stored, part, values.subarray(0, length)), done * width);
+    }
+  };
+}
+
 export function needsConversion({ type, bigEndian }: Stored): boolean {
   return bigEndian === true || type !== ELEMENTS[type].as;
 }

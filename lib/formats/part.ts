@@ -36,6 +36,12 @@ export function storedPart(file: RandomAccessFile, { offset, size }: Part, broke
       inside(from, target.byteLength);
       return file.readInto(offset + from, target);
     },
+    ...(file.readPieces && {
+      async readPieces(from: number, stride: number, count: number, target: NodeJS.TypedArray) {
+        inside(from, (count - 1) * stride + target.byteLength / count);
+        return file.readPieces!(offset + from, stride, count, target);
+      },
+    }),
     close: async () => {},
   };
 }

@@ -1,7 +1,15 @@
 /** Embeddings whose values lie in a file row after row, which most formats come down to. */
 import { integer, outOfRange, wrongType } from '../check.js';
 import type { RandomAccessFile } from './bytes.js';
-import { conversionNotes, ELEMENTS, elementReader, type Floats, floatsOf, type Stored } from './elements.js';
+import {
+  conversionNotes,
+  ELEMENTS,
+  elementReader,
+  type Floats,
+  floatsOf,
+  pieceReader,
+  type Stored,
+} from './elements.js';
 import type { EmbeddingRows } from './source.js';
 
 /** Where the rows are, and of what. */
@@ -19,6 +27,7 @@ export function flatRows(file: RandomAccessFile, layout: RowLayout): EmbeddingRo
   const { type, offset, rows, cols } = layout;
   const { bytes, as: dtype } = ELEMENTS[type];
   const fill = elementReader(file, layout);
+  const fillPieces = pieceReader(file, layout);
   return {
     path: file.path,
     dtype,
@@ -30,6 +39,14 @@ export function flatRows(file: RandomAccessFile, layout: RowLayout): EmbeddingRo
       await fill(offset + start * cols * bytes, block);
       return block;
     },
+    ...(fillPieces && {
+      async readColumns(first: number, count: number, target: Floats) {
+        integer('first', first, 0, cols - 1);
+        integer('count', count, 1, cols - first);
+        blockOf({ dtype, rows, cols: count }, 0, rows, target);
+        await fillPieces(offset + first * bytes, cols * bytes, rows, target);
+      },
+    }),
     close: () => file.close(),
   };
 }

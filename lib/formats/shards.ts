@@ -1,6 +1,7 @@
 /** A matrix in several files, one below the other. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { integer } from '../check.js';
 import { DataError } from '../errors.js';
 import { type Floats, floatsOf } from './elements.js';
 import { glob, hasWildcards } from './glob.js';
@@ -10,6 +11,8 @@ import type { EmbeddingFile, EmbeddingRows } from './source.js';
 
 /** Rows that are converted at once where files of float32 stand beside files of float64. */
 const CHUNK_VALUES = 1 << 18;
+/** Files that are opened anew for every few columns, at most: each a fraction of a millisecond. */
+const MOST_OPENED = 64;
 
 /**
  * The files that a path names if it names several: those that a pattern finds, or those in a folder whose ending `isKnown`,
@@ -54,12 +57,14 @@ export async function openShards(
   const shards: Shard[] = [];
   const said = new Map<string, string[]>();
   let tables = true;
+  let byColumns = paths.length <= MOST_OPENED;
   let cols = 0;
   let rows = 0;
   for (const shardPath of paths) {
     const shard = await open({ ...file, path: shardPath });
     await shard.close();
     tables &&= shard.column !== undefined;
+    byColumns &&= shard.readColumns !== undefined;
     cols ||= shard.cols;
     if (shard.cols !== cols) {
       throw new DataError(
@@ -81,6 +86,7 @@ export async function openShards(
   });
   const dtype = shards.some((shard) => shard.dtype === 'float64') ? 'float64' : 'float32';
   const narrow = shards.filter((shard) => shard.dtype !== dtype).length;
+  byColumns &&= narrow === 0;
   if (narrow > 0)
     notes.push(`${path}: ${narrow} of ${shards.length} files are float32 beside float64; read as float64.`);
 
@@ -119,6 +125,17 @@ export async function openShards(
       }
       return block;
     },
+    ...(byColumns && {
+      async readColumns(first: number, count: number, target: Floats) {
+        integer('first', first, 0, cols - 1);
+        integer('count', count, 1, cols - first);
+        blockOf({ dtype, rows, cols: count }, 0, rows, target);
+        for (const shard of shards) {
+          const into = target.subarray(shard.start * count, (shard.start + shard.rows) * count);
+          await (await use(shard)).readColumns!(first, count, into);
+        }
+      },
+    }),
     ...(tables && {
       async column(name: string) {
         const all: string[] = [];

@@ -44,6 +44,11 @@ export interface EmbeddingRows {
    */
   read(start: number, count: number, target?: Float32Array | Float64Array): Promise<Float32Array | Float64Array>;
   /**
+   * Reads columns [first, first + count) of all rows, [N, count], likewise; absent where rows are read about as fast. One call at a
+   * time, of either.
+   */
+  readColumns?(first: number, count: number, target: Float32Array | Float64Array): Promise<void>;
+  /**
    * Of tables: what another column has in each of the N rows, as text.
    * @throws {DataError} `ERR_COLUMN_MISSING`, and `ERR_NULL` naming the first row that has nothing there.
    */

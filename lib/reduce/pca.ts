@@ -13,7 +13,7 @@ import type { EmbeddingMatrix } from '../matrix.js';
 import type { JobOptions } from '../progress.js';
 import { sharedData } from '../sharedData.js';
 import type { LinearModel, PcaSummary } from './linearModel.js';
-import { fitInPasses, type PcaRows, roomOf, transformInPasses } from './pcaPasses.js';
+import { byColumns, fitInPasses, type PcaRows, roomOf, transformInPasses } from './pcaPasses.js';
 import { type PcaPlan, planPca } from './pcaPlan.js';
 import { fitSmall, transformSmall } from './smallPca.js';
 
@@ -186,9 +186,12 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
     // Where the scores are not at hand they are made from the components.
     const components = wanted.components || plan.method === 'covariance' || !plan.scores;
     const aboutZero = wanted.aboutZero ?? false;
-    const data = rows.data ?? (plan.whole ? sharedFloats(rows.dtype, rows.rows * rows.cols, rows.source) : undefined);
+    // Where the first pass goes by rows, it reads them.
+    const whole = () =>
+      plan.method === 'gram' ? readAll(rows.file!, job) : sharedFloats(rows.dtype, rows.rows * rows.cols, rows.source);
+    const data = rows.data ?? (plan.whole ? await whole() : undefined);
     // Where the data is still needed for the scores, or is the caller's, it stays as it is.
-    const overwrite = !rows.data && plan.whole && plan.method !== 'covariance' && (plan.scores || !wanted.scores);
+    const overwrite = !rows.data && plan.whole && plan.method === 'krylov' && (plan.scores || !wanted.scores);
     const most = Math.min(dims, rows.rows, rows.cols);
     const passes = {
       ...job,
@@ -202,9 +205,10 @@ async function fitRows(input: Embeddings, options: PcaOptions, wanted: Wanted) {
       scores: wanted.scores,
     };
     const present = data ? { ...rows, file: undefined, data } : rows;
+    const from = plan.method === 'gram' ? present : { ...rows, data };
     const { result, device } = await onDevice(where, async (index) => {
-      const room = roomOf(present, plan.blockRows);
-      const fitted = await fitInPasses({ ...rows, data }, plan, { ...passes, device: index }, room);
+      const room = roomOf(present, plan.blockRows, plan.method === 'gram' ? plan.blockColumns : 0);
+      const fitted = await fitInPasses(from, plan, { ...passes, device: index }, room);
       if (!wanted.scores) return fitted;
       const lines = plan.whole ? blockRowsOf(present, index) : plan.blockRows;
       const make = () => transformInPasses(fitted.model!, present, lines, { signal, threads, device: index }, room);
@@ -239,6 +243,7 @@ function planOf(
     dims: Math.min(dims, rows.rows, rows.cols),
     valueBytes: rows.dtype === 'float32' ? (4 as const) : (8 as const),
     loaded: rows.data !== undefined,
+    byColumns: byColumns(rows),
     components,
     scores,
     memory,
@@ -246,7 +251,7 @@ function planOf(
   const plan = planPca(shape, source ?? rows.source);
   // ml-pca centres, and works on the processor only.
   return (aboutZero || device >= 0) && plan.method === 'small'
-    ? { ...plan, method: rows.rows < rows.cols ? 'gram' : 'covariance', residentRows: rows.rows }
+    ? { ...plan, method: rows.rows < rows.cols ? 'gram' : 'covariance', blockColumns: rows.cols }
     : plan;
 }
 

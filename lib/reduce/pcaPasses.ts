@@ -1,7 +1,7 @@
 /** PCA in the native engine: rows go by, block by block, as often as the method asks. */
 import { setImmediate } from 'node:timers/promises';
 import { DataError, NativeError } from '../errors.js';
-import { blockRoom, readBlocks } from '../formats/blocks.js';
+import { blockRoom, columnRoom, readBlocks, readColumnBlocks } from '../formats/blocks.js';
 import { sharedFloats } from '../formats/npy.js';
 import type { EmbeddingRows } from '../formats/source.js';
 import { native } from '../native.js';
@@ -38,16 +38,21 @@ export interface PassOptions extends JobOptions {
 /** Rows that the native engine multiplies at a time: progress and cancellation come between two of them. */
 const ROWS = 1536;
 const MOST_VALUES = 2 ** 26;
-/** Parts in which `gram` meets rows that are all in memory first: each is compared with those before it while the next one is read. */
-const PARTS = 4;
-/** Vectors side by side in the native engine. */
-const PANEL = 48;
 /** Passes that krylov usually needs: progress is a guess. */
 const USUAL_PASSES = 10;
 
-/** Where blocks of a file that is not read as a whole go, from the first pass to the last: garbage would be collected late. */
-export function roomOf({ file, data }: PcaRows, blockRows: number): Floats[] | undefined {
-  return file && !data ? blockRoom(file, blockRows) : undefined;
+/**
+ * Where blocks of a file that is not read as a whole go, from the first pass to the last: garbage would be collected late.
+ * @param blockColumns where columns are read, not rows.
+ */
+export function roomOf({ file, data }: PcaRows, blockRows: number, blockColumns = 0): Floats[] | undefined {
+  if (!file || data) return undefined;
+  return blockColumns > 0 ? columnRoom(file, blockColumns) : blockRoom(file, blockRows);
+}
+
+/** Whether `gram` takes columns of all rows, not rows. */
+export function byColumns({ data, file }: PcaRows): boolean {
+  return data !== undefined || file?.readColumns !== undefined;
 }
 
 /** `room`: of `roomOf`. Throws as `fit` of pca.ts. */
@@ -60,6 +65,7 @@ export async function fitInPasses(
   const { rows, cols, source } = input;
   const { dims, seed, threads, device, whiten, aboutZero = false, signal } = options;
   const method = plan.method as Exclude<PcaPlan['method'], 'small'>;
+  const columns = method === 'gram' && byColumns(input);
   const addon = native();
   const handle = addon.pcaOpen({
     ...{ method, rows, cols, dims, seed, threads, device, aboutZero, simd: '' },
@@ -67,6 +73,7 @@ export async function fitInPasses(
     scores: options.scores && plan.scores,
     blockColumns: plan.blockColumns,
     residentRows: plan.residentRows,
+    byColumns: columns,
     whole: input.data !== undefined,
     overwrite: options.overwrite,
   });
@@ -77,12 +84,20 @@ export async function fitInPasses(
     ? (sharedFloats('float32', dims * cols, `The components of ${source}`) as Float32Array)
     : undefined;
   for (let pass = 0; addon.pcaFirstRow(handle) < rows; pass++) {
-    const start = addon.pcaFirstRow(handle);
-    const present = pass === 0 ? input : { ...input, file: input.data ? undefined : input.file };
-    for await (const block of blocksOf(present, plan, pass === 0 ? PARTS : 1, start, room, signal)) {
-      const job = { ...block, cols, components, control: control() };
-      const report = (p: { done: number }) => done(pass, block.first + p.done);
-      await runNative((j) => addon.pcaFeed(handle, j), job, block.rows, { signal, onProgress: report }, source);
+    if (columns) {
+      for await (const block of columnsOf(input, plan, room, signal)) {
+        const job = { ...block, components, control: control() };
+        const report = (p: { done: number }) => done(pass, (rows * (block.firstColumn + p.done)) / cols);
+        const count = block.count;
+        await runNative((j) => addon.pcaFeedColumns(handle, j), job, count, { signal, onProgress: report }, source);
+      }
+    } else {
+      const present = pass === 0 ? input : { ...input, file: input.data ? undefined : input.file };
+      for await (const block of blocksOf(present, plan.blockRows, addon.pcaFirstRow(handle), room, signal)) {
+        const job = { ...block, cols, components, control: control() };
+        const report = (p: { done: number }) => done(pass, block.first + p.done);
+        await runNative((j) => addon.pcaFeed(handle, j), job, block.rows, { signal, onProgress: report }, source);
+      }
     }
     const job = { cols, components, control: control() };
     await runNative((j) => addon.pcaEndPass(handle, j), job, rows, { signal }, source).catch((error) => {
@@ -124,8 +139,7 @@ export async function transformInPasses(
     mean: shared(model.mean),
     components: shared(model.components as Float32Array),
   };
-  const plan = { blockRows, method: 'covariance' } as const;
-  for await (const block of blocksOf(input, plan, PARTS, 0, room, signal)) {
+  for await (const block of blocksOf(input, blockRows, 0, room, signal)) {
     const { first } = block;
     const target = out.subarray(first * outputs, (first + block.rows) * outputs);
     const control = new Int32Array(new SharedArrayBuffer(8));
@@ -139,23 +153,37 @@ export async function transformInPasses(
 /** Of rows in memory too, so that progress is seen and an abort heard. */
 async function* blocksOf(
   { data, file, rows, cols }: PcaRows,
-  { method, blockRows }: Pick<PcaPlan, 'method' | 'blockRows'>,
-  gramParts: number,
+  blockRows: number,
   first: number,
   room: Floats[] | undefined,
   signal: AbortSignal | undefined,
 ) {
   if (file && !data) return yield* readBlocks(file, first, room!, { signal });
-  const step =
-    method === 'gram'
-      ? PANEL * Math.ceil(rows / gramParts / PANEL)
-      : Math.min(blockRows, ROWS * Math.max(1, Math.floor(MOST_VALUES / (ROWS * cols))));
+  const step = Math.min(blockRows, ROWS * Math.max(1, Math.floor(MOST_VALUES / (ROWS * cols))));
   const parts = [];
   for (let row = 0; row < rows; row += step) parts.push(data!.subarray(row * cols, Math.min(rows, row + step) * cols));
   if (file) return yield* readBlocks(file, first, parts, { signal });
   for (let row = first; row < rows; row += step) {
     const part = parts[row / step]!;
     yield { data: part, first: row, rows: part.length / cols };
+    await setImmediate();
+  }
+}
+
+async function* columnsOf(
+  { data, file, cols }: PcaRows,
+  { blockColumns }: PcaPlan,
+  room: Floats[] | undefined,
+  signal: AbortSignal | undefined,
+) {
+  if (!data) {
+    for await (const { data, first, count } of readColumnBlocks(file!, room!, { signal })) {
+      yield { data, cols: count, from: 0, count, firstColumn: first };
+    }
+    return;
+  }
+  for (let from = 0; from < cols; from += blockColumns) {
+    yield { data, cols, from, count: Math.min(blockColumns, cols - from), firstColumn: from };
     await setImmediate();
   }
 }

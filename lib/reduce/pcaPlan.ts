@@ -16,9 +16,9 @@ export interface PcaPlan {
   readonly whole: boolean;
   /** Rows that are read at a time, where it is not. */
   readonly blockRows: number;
-  /** Of `krylov`: dimensions that a pass adds to the space. */
+  /** Of `krylov`: dimensions that a pass adds to the space. Of `gram`: columns that are read at a time; 0 where rows are. */
   readonly blockColumns: number;
-  /** Of `gram`: rows that a pass compares with all later ones. */
+  /** Of `gram` by rows: those that a pass compares with all later ones. */
   readonly residentRows: number;
   /** Of `krylov`: whether what the scores are made of stays in memory; otherwise they take one more pass. */
   readonly scores: boolean;
@@ -34,6 +34,8 @@ export interface PcaShape {
   readonly valueBytes: 4 | 8;
   /** Whether the matrix is in memory already, and not counted. */
   readonly loaded: boolean;
+  /** Whether columns of all rows can be had without reading all. */
+  readonly byColumns: boolean;
   /** Whether components are wanted. */
   readonly components: boolean;
   /** Whether scores are. */
@@ -60,8 +62,13 @@ const LEAST_SPACE = 384;
 const USUAL_FACTOR = 2.75;
 /** Rows that the native engine multiplies at a time. */
 const ROWS = 1536;
-/** Columns of which `gram` adds products at a time. */
+/** Columns that `gram` multiplies at a time, at most, and of which it takes whole multiples. */
 const GRAM_COLUMNS = 4032;
+const DEPTH_COLUMNS = 192;
+/** Parts of so many columns in memory: one is laid out while the other is multiplied. */
+const LAID_OUT = 2;
+/** Columns that are read at a time: pieces of rows that no disk minds, in a part of any cache. */
+const COLUMNS_BYTES = 64 << 20;
 const LARGEST_BLOCK = 256 << 20;
 /** Terms of a float32 sum. */
 const DEPTH = 192;
@@ -125,20 +132,33 @@ function covariance(shape: Limited) {
 }
 
 function gram(shape: Limited) {
-  const { rows, cols, dims, components, memory } = shape;
+  const { rows, cols, dims, components, memory, valueBytes } = shape;
   if (rows > MOST_GRAM) return undefined;
   const square = 8 * rows * rows;
   const vectors = 8 * dims * rows;
   const found = components ? 4 * dims * cols : 0;
   const later = [3 * square + vectors, 1.5 * vectors + found, vectors + found + scoresOf(shape)];
   const work = rows * rows * cols + EIGEN * rows ** 3 + (components ? 2 * rows * cols * dims : 0);
-  const whole = finish(shape, 'gram', [square + 4 * (rows / 4 + PANEL) * GRAM_COLUMNS, ...later]);
-  if (whole.whole) return { plan: whole, work };
+  if (shape.byColumns) {
+    const most = Math.max(1, Math.floor(COLUMNS_BYTES / (rows * valueBytes * DEPTH_COLUMNS)));
+    const plans = [...Array(Math.min(most, Math.ceil(cols / DEPTH_COLUMNS))).keys()].reverse().map((i) => {
+      const blockColumns = Math.min(cols, DEPTH_COLUMNS * (i + 1));
+      const laidOut = 4 * LAID_OUT * wholePanels(rows) * Math.min(blockColumns, GRAM_COLUMNS);
+      const read = shape.loaded ? 0 : 2 * valueBytes * rows * blockColumns;
+      const combined = vectors + found + 4 * dims * rows + 4 * rows * DEPTH_COLUMNS;
+      const bytes = Math.max(square + laidOut, ...later, combined) + read + otherOf(shape);
+      return { ...finish(shape, 'gram', []), whole: shape.loaded, blockColumns, bytes };
+    });
+    return { plan: plans.find(({ bytes }) => bytes <= memory) ?? plans.at(-1)!, work };
+  }
+  // Read as a whole, it comes by columns too, which saves reading it twice.
+  const whole = finish(shape, 'gram', [square + 4 * LAID_OUT * wholePanels(rows) * GRAM_COLUMNS, ...later]);
+  if (components && whole.whole) return { plan: { ...whole, blockColumns: GRAM_COLUMNS }, work };
   // Three quarters of what is left for rows that all later ones are compared with.
   const most = Math.floor((0.75 * (memory - square - otherOf(shape))) / (4 * cols));
   const residentRows = Math.max(1, Math.min(rows, most - (most > PANEL ? most % PANEL : 0)));
   const kept = square + 4 * wholePanels(residentRows) * cols;
-  return { plan: { ...finish(shape, 'gram', [kept, ...later]), residentRows }, work };
+  return { plan: { ...finish(shape, 'gram', [kept, ...later], false), residentRows }, work };
 }
 
 function krylov(shape: Limited) {
@@ -173,10 +193,10 @@ function krylov(shape: Limited) {
   return { plan, work: 4 * rows * cols * USUAL_FACTOR * dims + eigen };
 }
 
-function finish(shape: Limited, method: PcaMethod, stages: number[]): PcaPlan {
+function finish(shape: Limited, method: PcaMethod, stages: number[], mayBeWhole = true): PcaPlan {
   const { rows, cols, valueBytes, memory } = shape;
   const needed = Math.max(...stages) + otherOf(shape);
-  const whole = needed + dataOf(shape) <= memory;
+  const whole = mayBeWhole && needed + dataOf(shape) <= memory;
   const blockRows = whole ? rows : blockRowsOf(shape, needed);
   const bytes = needed + (whole ? dataOf(shape) : 2 * blockRows * cols * valueBytes);
   return { method, whole, blockRows, blockColumns: 0, residentRows: rows, scores: true, bytes };

@@ -15,12 +15,12 @@ struct GemmKernel {
   static constexpr size_t kRun = kDepth * sizeof(float);  // bytes of one
 
   const char* name;
-  // c[i * c_stride + t] += sum_j a[i * a_stride + j] * panel[j * kPanel + t], i < kRows, t < kPanel, j < depth <=
-  // kDepth. The sum is float32, one fused multiply-add after the other from j = 0 on: the same bits on every machine.
-  // Then it is added in float64. Meanwhile kRun bytes from each of ahead[kRuns] (null: none) come into the second
-  // cache, a line now and then: lines that are all asked for at once hold up the kernel's own.
-  void (*add)(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride,
-              const char* const* ahead);
+  // c[i * c_stride + t] += sum_j a[i * a_stride + j * a_step] * panel[j * kPanel + t], i < kRows, t < kPanel, j < depth
+  // <= kDepth. The sum is float32, one fused multiply-add after the other from j = 0 on: the same bits on every
+  // machine. Then it is added in float64. Meanwhile kRun bytes from each of ahead[kRuns] (null: none) come into the
+  // second cache, a line now and then: lines that are all asked for at once hold up the kernel's own.
+  void (*add)(const float* a, size_t a_stride, size_t a_step, const float* panel, size_t depth, double* c,
+              size_t c_stride, const char* const* ahead);
   // out[j] = float32(x[j] - shift[j]), the difference in float64
   void (*less_floats)(const float* x, const double* shift, size_t n, float* out);
   void (*less_doubles)(const double* x, const double* shift, size_t n, float* out);

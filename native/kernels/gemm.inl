@@ -23,19 +23,20 @@ typedef float Half __attribute__((vector_size(kLanes / 2 * sizeof(float)), align
 typedef double Wide __attribute__((vector_size(kLanes / 2 * sizeof(double)), aligned(8), may_alias));
 
 // A block of rows times kVectors vectors of columns, in registers.
-void add_block(const float* rows, size_t a_stride, const float* columns, size_t depth, double* c, size_t c_stride,
-               const char* const* ahead) {
+void add_block(const float* rows, size_t a_stride, size_t a_step, const float* columns, size_t depth, double* c,
+               size_t c_stride, const char* const* ahead) {
   Lanes sum[kBlock][kVectors] = {};
   for (size_t i = 0; i < kBlock; ++i)
     for (size_t t = 0; t < kVectors * kLanes; t += 8) __builtin_prefetch(c + i * c_stride + t, 1);
-  const auto step = [&](size_t j) {
+  const auto step = [&] {
     Lanes b[kVectors];
     for (size_t v = 0; v < kVectors; ++v) __builtin_prefetch(columns + kAhead * kPanel + v * kLanes);
     for (size_t v = 0; v < kVectors; ++v) b[v] = *reinterpret_cast<const Lanes*>(columns + v * kLanes);
     for (size_t i = 0; i < kBlock; ++i) {
-      const float value = rows[i * a_stride + j];
+      const float value = rows[i * a_stride];
       for (size_t v = 0; v < kVectors; ++v) sum[i][v] += b[v] * value;
     }
+    rows += a_step;
     columns += kPanel;
   };
   size_t j = 0;
@@ -44,11 +45,11 @@ void add_block(const float* rows, size_t a_stride, const float* columns, size_t 
     for (size_t run = 0; run < kRunsOfBlock; run += kRunsTogether) {
       for (size_t line = 0; line < GemmKernel::kRun && j + kTogether <= depth; line += kLine) {
         for (size_t r = 0; r < kRunsTogether; ++r) __builtin_prefetch(ahead[run + r] + line, 0, 2);
-        for (const size_t end = j + kTogether; j < end; ++j) step(j);
+        for (const size_t end = j + kTogether; j < end; ++j) step();
       }
     }
   }
-  for (; j < depth; ++j) step(j);
+  for (; j < depth; ++j) step();
   for (size_t i = 0; i < kBlock; ++i) {
     for (size_t v = 0; v < kVectors; ++v) {
       Wide* const out = reinterpret_cast<Wide*>(c + i * c_stride + v * kLanes);
@@ -59,11 +60,11 @@ void add_block(const float* rows, size_t a_stride, const float* columns, size_t 
   }
 }
 
-void add(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride,
+void add(const float* a, size_t a_stride, size_t a_step, const float* panel, size_t depth, double* c, size_t c_stride,
          const char* const* ahead) {
   for (size_t from = 0; from < kPanel; from += kVectors * kLanes) {
     for (size_t row = 0; row < GemmKernel::kRows; row += kBlock) {
-      add_block(a + row * a_stride, a_stride, panel + from, depth, c + row * c_stride + from, c_stride, ahead);
+      add_block(a + row * a_stride, a_stride, a_step, panel + from, depth, c + row * c_stride + from, c_stride, ahead);
       if (ahead != nullptr) ahead += kRunsOfBlock;
     }
   }

@@ -4,13 +4,13 @@
 namespace coregain {
 namespace {
 
-void add(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride,
+void add(const float* a, size_t a_stride, size_t a_step, const float* panel, size_t depth, double* c, size_t c_stride,
          const char* const* /*ahead*/) {
   for (size_t i = 0; i < GemmKernel::kRows; ++i) {
     for (size_t t = 0; t < GemmKernel::kPanel; ++t) {
       float sum = 0;
       for (size_t j = 0; j < depth; ++j)
-        sum = __builtin_fmaf(panel[j * GemmKernel::kPanel + t], a[i * a_stride + j], sum);
+        sum = __builtin_fmaf(panel[j * GemmKernel::kPanel + t], a[i * a_stride + j * a_step], sum);
       c[i * c_stride + t] += static_cast<double>(sum);
     }
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "linear/device.h"
+#include "linear/wanted.h"
 
 namespace coregain::linear {
 namespace {
@@ -22,25 +23,6 @@ constexpr size_t kApart = 16;  // rows of a power of two floats would fall on th
 size_t whole(size_t count, size_t block) {
   return (count + block - 1) / block * block;
 }
-
-// What GemmKernel::add may ask for.
-class Wanted {
- public:
-  // As much as there is room for.
-  void add(const void* from, size_t bytes) {
-    for (size_t at = 0; at < bytes && count_ < GemmKernel::kRuns; at += GemmKernel::kRun)
-      runs_[count_++] = static_cast<const char*>(from) + at;
-  }
-  const char* const* runs() {
-    if (count_ == 0) return nullptr;
-    std::fill(runs_ + count_, runs_ + GemmKernel::kRuns, runs_[0]);
-    return runs_;
-  }
-
- private:
-  const char* runs_[GemmKernel::kRuns];
-  size_t count_ = 0;
-};
 
 // Reads rows of the next piece of a part while a product of this one goes on: a few before each call of the kernel,
 // wanted one call earlier. Short pieces of far rows are nothing that a processor foresees.
@@ -177,7 +159,7 @@ void project(const Part& part, const Panels& vectors, size_t diagonal, const Wor
         for (size_t i = beyond / kRows * kRows; i < count; i += kRows) {
           Wanted wanted = ahead.some();
           if (p + 1 < last || from + depth < d) wanted.add(then + i / kRows * share, share * sizeof(float));
-          workers.kernel.add(now + i * kStride, kStride, panel, depth, &c[i * stride + (p - first) * kPanel], stride,
+          workers.kernel.add(now + i * kStride, kStride, 1, panel, depth, &c[i * stride + (p - first) * kPanel], stride,
                              wanted.runs());
         }
       }
@@ -189,20 +171,25 @@ void project(const Part& part, const Panels& vectors, size_t diagonal, const Wor
   });
 }
 
+// A thread lays some columns out, which then meet the rows of `left` in bands whose sums stay in the second cache.
 void combine(const Coefficients& left, const Part& part, bool lower, const Workers& workers, const Take& take) {
   if (workers.device != nullptr) return combine_on_device(left, part, lower, workers, take);
+  constexpr size_t kStride = kMostPanels * kPanel, kBand = kSums / kStride / kRows * kRows;
   const size_t n = part.x.rows, d = part.cols, height = left.blocks() * kRows;
-  const size_t together = std::clamp(kSums / height / kPanel, size_t{1}, kMostPanels);
-  const size_t stride = together * kPanel;
-  std::atomic<size_t> columns{0};  // that nobody has taken
+  const size_t pieces = (n + kDepth - 1) / kDepth;
+  const size_t kept = height <= kBand ? 2 : pieces + 1;  // pieces of columns: those that are needed, and one to come
+  std::atomic<size_t> columns{0};                        // that nobody has taken
   workers.pool.run([&](unsigned) {
-    std::vector<float> b(2 * kDepth * stride);
-    std::vector<double> c(height * stride);
-    float *now = b.data(), *next = now + kDepth * stride;
-    float row[kMostPanels * kPanel] = {};
-    // Rows from `from` on, of the columns that start at `begin`.
-    const auto read = [&](size_t begin, size_t from, float* to, size_t calls) {
-      const size_t count = std::min(stride, d - std::min(d, begin)), end = std::min(n, from + kDepth);
+    Buffer<float> b(kept * kDepth * kStride);
+    std::fill_n(b.data(), b.size(), 0.0F);
+    std::vector<double> c(std::min(height, kBand) * kStride);
+    float row[kStride] = {};
+    const auto piece_at = [&](size_t index) { return b.data() + index % kept * kDepth * kStride; };
+    // Rows of a piece, of the columns that start at `begin`.
+    const auto read = [&](size_t begin, size_t piece, size_t index, size_t calls) {
+      const size_t from = piece * kDepth, count = std::min(kStride, d - std::min(d, begin));
+      const size_t end = std::min(n, from + kDepth);
+      float* const to = piece_at(index);
       return Ahead(part, count == 0 ? end : from, end, begin, count, calls, [&, begin, from, count, to](size_t j) {
         const float* values = count % kPanel == 0 ? part.plain(j, begin) : nullptr;
         if (values == nullptr) {
@@ -213,34 +200,45 @@ void combine(const Coefficients& left, const Part& part, bool lower, const Worke
           std::memcpy(to + (p * kDepth + j - from) * kPanel, values + p * kPanel, sizeof(float) * kPanel);
       });
     };
-    size_t begin = columns.fetch_add(stride);
-    read(begin, 0, now, 1).rest();
-    while (begin < d) {
-      workers.control.check();
+    size_t begin = columns.fetch_add(kStride), first = 0;  // index of the first piece
+    read(begin, 0, first, 1).rest();
+    for (size_t after = 0; begin < d; begin = after, first += pieces) {
       // taken early, so that its first rows come during the last product of this one
-      const size_t after = columns.fetch_add(stride);
-      const size_t cols = std::min(stride, d - begin), panels = (cols + kPanel - 1) / kPanel;
-      const size_t from_row = lower ? begin / kRows * kRows : 0;
-      const size_t calls = panels * ((height - from_row) / kRows);
-      std::fill(c.begin(), c.end(), 0.0);
-      for (size_t from = 0; from < n; from += kDepth) {
-        const size_t depth = std::min(kDepth, n - from);
-        const bool last = from + depth == n;
-        auto ahead = read(last ? after : begin, last ? 0 : from + depth, next, calls);
-        for (size_t p = 0; p < panels; ++p) {
-          for (size_t i = from_row; i < height; i += kRows) {
-            Wanted wanted = ahead.some();
-            for (size_t q = i + kRows; q < std::min(height, i + 2 * kRows); ++q)
-              wanted.add(left.row(q) + from, depth * sizeof(float));
-            workers.kernel.add(left.row(i) + from, left.stride(), now + p * kDepth * kPanel, depth,
-                               &c[i * stride + p * kPanel], stride, wanted.runs());
+      after = columns.fetch_add(kStride);
+      const size_t cols = std::min(kStride, d - begin), panels = (cols + kPanel - 1) / kPanel;
+      const size_t least = lower ? begin / kRows * kRows : 0;
+      for (size_t top = least, end = 0; top < height; top = end) {
+        workers.control.check();
+        end = std::min(height, top + kBand);
+        const size_t calls = panels * ((end - top) / kRows), share = (end - top + calls - 1) / calls;
+        std::fill_n(c.begin(), (end - top) * kStride, 0.0);
+        for (size_t piece = 0; piece < pieces; ++piece) {
+          const size_t from = piece * kDepth, depth = std::min(kDepth, n - from);
+          const bool last = piece + 1 == pieces;
+          const bool reads = last ? end == height : top == least;
+          auto ahead = read(reads ? (last ? after : begin) : d, last ? 0 : piece + 1, first + piece + 1, calls);
+          // Else what comes next has been laid out, and is to come nearer, as the next elements of `left` are.
+          const float* const then = last ? piece_at(first) : piece_at(first + piece + 1);
+          size_t coming = top;
+          for (size_t p = 0; p < panels; ++p) {
+            const float* const panel = piece_at(first + piece) + p * kDepth * kPanel;
+            const float* const next = p + 1 < panels ? panel + kDepth * kPanel : then;
+            const size_t part_of_next = whole(kDepth * kPanel / ((end - top) / kRows), kApart);
+            for (size_t i = top; i < end; i += kRows) {
+              Wanted wanted = ahead.some();
+              for (const size_t stop = coming + share; !last && coming < std::min(end, stop); ++coming)
+                wanted.add(left.row(coming) + from + kDepth, kDepth * sizeof(float));
+              const size_t at = (i - top) / kRows * part_of_next;
+              if (!reads && at < kDepth * kPanel)
+                wanted.add(next + at, std::min(part_of_next, kDepth * kPanel - at) * sizeof(float));
+              workers.kernel.add(left.row(i) + from, left.stride(), 1, panel, depth,
+                                 &c[(i - top) * kStride + p * kPanel], kStride, wanted.runs());
+            }
           }
+          ahead.rest();
         }
-        ahead.rest();
-        std::swap(now, next);
+        take(top, std::min(left.count(), end) - top, begin, cols, c.data(), kStride);
       }
-      take(from_row, left.count() - from_row, begin, cols, &c[from_row * stride], stride);
-      begin = after;
     }
   });
 }

@@ -19,6 +19,7 @@ class Addon : public Napi::Addon<Addon> {
   Addon(Napi::Env env, Napi::Object exports) {
     exports.Set("useLargePages", Napi::Function::New(env, use_large_pages_of, "useLargePages"));
     register_cuda(env, exports);
+    register_files(env, exports, jobs_);
     register_greedy(env, exports, jobs_);
     register_objectives(env, exports, jobs_);
     register_sieve(env, exports, jobs_);

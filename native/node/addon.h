@@ -8,6 +8,7 @@
 namespace coregain::node {
 
 void register_cuda(Napi::Env env, Napi::Object exports);
+void register_files(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_greedy(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_objectives(Napi::Env env, Napi::Object exports, Jobs& jobs);
 void register_sieve(Napi::Env env, Napi::Object exports, Jobs& jobs);

@@ -1,4 +1,4 @@
-// pcaOpen, pcaFirstRow, pcaFeed, pcaEndPass, pcaFound, pcaTake and pcaTransform of lib/native.ts.
+// pcaOpen, pcaFirstRow, pcaFeed, pcaFeedColumns, pcaEndPass, pcaFound, pcaTake and pcaTransform of lib/native.ts.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -58,6 +58,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   task.scores = from.Get("scores").ToBoolean();
   task.block_columns = count("blockColumns");
   task.resident_rows = count("residentRows");
+  task.by_columns = from.Get("byColumns").ToBoolean();
   task.whole = from.Get("whole").ToBoolean();
   task.overwrite = from.Get("overwrite").ToBoolean();
   task.threads = static_cast<unsigned>(number(from, "threads", 0));
@@ -74,6 +75,22 @@ Napi::Value first_row(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), handle->fit == nullptr ? 0 : static_cast<double>(handle->fit->first_row()));
 }
 
+// Where the components come; what the first job gives counts.
+Matrix room_of(const Napi::Object& job, const reduce::PcaTask& task) {
+  const Matrix room = shared_matrix(job, "components", task.dims, task.cols);
+  if (room.is_double) throw Napi::TypeError::New(job.Env(), "pcaFeed: the components are float32.");
+  return room;
+}
+
+reduce::PcaFit& fit_of(Fit& handle, const Matrix& room) {
+  if (handle.fit == nullptr) {
+    handle.task.device = choice_of(handle.task.device.index);
+    handle.task.room = static_cast<float*>(const_cast<void*>(room.data));
+    handle.fit = reduce::PcaFit::make(handle.task);
+  }
+  return *handle.fit;
+}
+
 Napi::Value feed(const Napi::CallbackInfo& info, Jobs& jobs) {
   const auto job = info[1].As<Napi::Object>();
   const auto work = std::make_shared<FitJob>(control_words(job));
@@ -87,28 +104,48 @@ Napi::Value feed(const Napi::CallbackInfo& info, Jobs& jobs) {
   if (task.whole &&
       job.Get("data").As<Napi::TypedArray>().ByteOffset() / task.cols / (work->block.is_double ? 8 : 4) < work->first)
     throw Napi::RangeError::New(info.Env(), "pcaFeed: the rows before these, in front of them.");
-  // what the first of them gives counts
-  const Matrix room = shared_matrix(job, "components", task.dims, task.cols);
-  if (room.is_double) throw Napi::TypeError::New(info.Env(), "pcaFeed: the components are float32.");
-  return jobs.start(info.Env(), {
-                                    .run =
-                                        [work, room] {
-                                          std::unique_ptr<reduce::PcaFit>& fit = work->handle->fit;
-                                          if (fit == nullptr) {
-                                            reduce::PcaTask& task = work->handle->task;
-                                            task.device = choice_of(task.device.index);
-                                            task.room = static_cast<float*>(const_cast<void*>(room.data));
-                                            fit = reduce::PcaFit::make(task);
-                                          }
-                                          fit->feed(work->block, work->first, work->control,
-                                                    [&](size_t rows) { work->control.done(rows); });
-                                          // the next job may come to another thread
-                                          give_back_freed();
-                                        },
-                                    .resolve = [](Napi::Env env) { return env.Undefined(); },
-                                    .cancel = [work] { work->control.cancel(); },
-                                    .keep = {job.Get("data"), job.Get("components"), job.Get("control")},
-                                });
+  const Matrix room = room_of(job, task);
+  return jobs.start(
+      info.Env(), {
+                      .run =
+                          [work, room] {
+                            fit_of(*work->handle, room).feed(work->block, work->first, work->control, [&](size_t rows) {
+                              work->control.done(rows);
+                            });
+                            // the next job may come to another thread
+                            give_back_freed();
+                          },
+                      .resolve = [](Napi::Env env) { return env.Undefined(); },
+                      .cancel = [work] { work->control.cancel(); },
+                      .keep = {job.Get("data"), job.Get("components"), job.Get("control")},
+                  });
+}
+
+Napi::Value feed_columns(const Napi::CallbackInfo& info, Jobs& jobs) {
+  const auto job = info[1].As<Napi::Object>();
+  const auto work = std::make_shared<FitJob>(control_words(job));
+  work->handle = handle_of(info[0]);
+  const reduce::PcaTask& task = work->handle->task;
+  const auto count = [&](const char* name) { return static_cast<size_t>(std::max(0.0, number(job, name, 0))); };
+  const Matrix block = shared_matrix(job, "data", task.rows, count("cols"));
+  const reduce::ColumnBlock columns = {block, count("from"), count("count"), count("firstColumn")};
+  if (block.data == nullptr || !task.by_columns || columns.cols == 0 || columns.from + columns.cols > block.cols ||
+      columns.first + columns.cols > task.cols)
+    throw Napi::RangeError::New(info.Env(), "pcaFeedColumns: columns of the matrix, in their order.");
+  const Matrix room = room_of(job, task);
+  return jobs.start(info.Env(),
+                    {
+                        .run =
+                            [work, columns, room] {
+                              fit_of(*work->handle, room).feed_columns(columns, work->control, [&](size_t cols) {
+                                work->control.done(cols);
+                              });
+                              give_back_freed();
+                            },
+                        .resolve = [](Napi::Env env) { return env.Undefined(); },
+                        .cancel = [work] { work->control.cancel(); },
+                        .keep = {job.Get("data"), job.Get("components"), job.Get("control")},
+                    });
 }
 
 Napi::Value end_pass(const Napi::CallbackInfo& info, Jobs& jobs) {
@@ -205,6 +242,7 @@ void register_pca(Napi::Env env, Napi::Object exports, Jobs& jobs) {
   add("pcaOpen", open);
   add("pcaFirstRow", first_row);
   add("pcaFeed", [&jobs](Info info) { return feed(info, jobs); });
+  add("pcaFeedColumns", [&jobs](Info info) { return feed_columns(info, jobs); });
   add("pcaEndPass", [&jobs](Info info) { return end_pass(info, jobs); });
   add("pcaFound", found);
   add("pcaTake", [&jobs](Info info) { return take(info, jobs); });

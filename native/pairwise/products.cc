@@ -55,7 +55,7 @@ void float_group(const Points& points, const Chosen& left, const Chosen& right, 
       const size_t depth = std::min(kDepth, width - from);
       for (size_t p = 0; p < panels.panels(); ++p)
         for (size_t i = 0; i < whole; i += kGemmRows)
-          kernel.add(rows + i * width + from, width, panels.at(p, from), depth, &room.sums[i * stride + p * kPanel],
+          kernel.add(rows + i * width + from, width, 1, panels.at(p, from), depth, &room.sums[i * stride + p * kPanel],
                      stride, nullptr);
     }
     take(begin, count, first_col, cols, room.sums.data(), stride);

@@ -106,12 +106,12 @@ class Candidates {
 
 // GemmKernel::add without fused steps, each of which is a call on processors that lack them. Products only rule rows
 // out here, so they need not have the same bits everywhere.
-void add_plainly(const float* a, size_t a_stride, const float* panel, size_t depth, double* c, size_t c_stride,
-                 const char* const* /*ahead*/) {
+void add_plainly(const float* a, size_t a_stride, size_t a_step, const float* panel, size_t depth, double* c,
+                 size_t c_stride, const char* const* /*ahead*/) {
   for (size_t i = 0; i < GemmKernel::kRows; ++i) {
     float sums[kPanel] = {};
     for (size_t j = 0; j < depth; ++j)
-      for (size_t t = 0; t < kPanel; ++t) sums[t] += panel[j * kPanel + t] * a[i * a_stride + j];
+      for (size_t t = 0; t < kPanel; ++t) sums[t] += panel[j * kPanel + t] * a[i * a_stride + j * a_step];
     for (size_t t = 0; t < kPanel; ++t) c[i * c_stride + t] += static_cast<double>(sums[t]);
   }
 }
@@ -169,7 +169,7 @@ void multiply(const GemmKernel& kernel, const Side& queries, const Side& rows, b
       const size_t depth = std::min(kDepth, width - j);
       for (size_t p = 0; p < rows.count; p += kPanel)
         for (size_t q = 0; q < whole; q += kBlock)
-          add(tile.queries.data() + q * width + j, width, tile.panels.data() + (p * width + j * kPanel), depth,
+          add(tile.queries.data() + q * width + j, width, 1, tile.panels.data() + (p * width + j * kPanel), depth,
               tile.products.data() + q * kRows + p, kRows, nullptr);
     }
   }

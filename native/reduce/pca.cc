@@ -22,6 +22,10 @@ PcaFit::PcaFit(const PcaTask& t) : task(t), pool_(t.threads) {
   if (t.device.library != nullptr) device_ = std::make_unique<linear::Device>(t.device, widest);
 }
 
+void PcaFit::feed_columns(const ColumnBlock&, const Control&, const std::function<void(size_t)>&) {
+  throw Error("ERR_INTERNAL", "This method takes rows.");
+}
+
 void PcaFit::make_vectors(size_t k) {
   if (task.room == nullptr) vectors_ = Buffer<float>(k * task.cols);
   found_.vectors = {task.room == nullptr ? vectors_.data() : task.room, k * task.cols};
@@ -53,18 +57,48 @@ void transform(const Matrix& rows, const double* mean, const float* vectors, siz
                 at - bad.begin());
 }
 
+namespace {
+
+// Of a row: the sum of its squares, and its least and largest value.
+struct Extent {
+  double squares = 0;
+  float least = 0, largest = 0;
+};
+
+Extent extent_of(const float* x, size_t d) {
+  constexpr size_t kLanes = 8;  // side by side, so that no sum waits for the one before
+  double squares[kLanes] = {};
+  float least[kLanes] = {}, largest[kLanes] = {};
+  const auto add = [&](size_t lane, float value) {
+    squares[lane] += static_cast<double>(value) * static_cast<double>(value);
+    least[lane] = value < least[lane] ? value : least[lane];
+    largest[lane] = value > largest[lane] ? value : largest[lane];
+  };
+  size_t j = 0;
+  for (; j + kLanes <= d; j += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane) add(lane, x[j + lane]);
+  for (; j < d; ++j) add(0, x[j]);
+  Extent out;
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    out.squares += squares[lane];
+    out.least = std::min(out.least, least[lane]);
+    out.largest = std::max(out.largest, largest[lane]);
+  }
+  return out;
+}
+
+}  // namespace
+
 std::vector<char> normalise(float* vectors, size_t k, size_t d, ThreadPool& pool) {
   std::vector<char> turned(k, 0);
   pool.for_blocks(k, 1, [&](unsigned, size_t i, size_t) {
     float* const x = vectors + i * d;
-    double squares = 0;
-    float largest = 0;
-    for (size_t j = 0; j < d; ++j) {
-      squares += static_cast<double>(x[j]) * static_cast<double>(x[j]);
-      if (std::fabs(x[j]) > std::fabs(largest)) largest = x[j];
-    }
-    turned[i] = largest < 0;
-    const double scale = squares > 0 ? (largest < 0 ? -1 : 1) / std::sqrt(squares) : 0;
+    const auto [squares, least, largest] = extent_of(x, d);
+    const bool first_is_least = -least == largest && *std::find_if(x, x + d, [most = largest](float value) {
+      return std::fabs(value) == most;
+    }) < 0;
+    turned[i] = -least > largest || first_is_least;
+    const double scale = squares > 0 ? (turned[i] != 0 ? -1 : 1) / std::sqrt(squares) : 0;
     for (size_t j = 0; j < d; ++j) x[j] = static_cast<float>(static_cast<double>(x[j]) * scale);
   });
   return turned;

@@ -1,7 +1,8 @@
 // Principal component analysis of rows that come block by block, as often as the method asks for them.
 //
 //   covariance  d x d, exact, one pass: for few columns
-//   Gram        N x N, exact, one pass while all rows are in one block (and one for the components): for few rows
+//   Gram        N x N, exact, one pass where columns of all rows can be had, or all rows be kept (and one for the
+//               components): for few rows
 //   Krylov      a space of a few times the wanted dimensions, grown by one product with the covariance a pass (Halko,
 //               Martinsson and Tropp 2011, arXiv 0909.4061; block Krylov: Musco and Musco 2015, arXiv 1504.05477)
 //
@@ -34,7 +35,8 @@ struct PcaTask {
   bool components = true;    // otherwise Gram leaves them out
   bool scores = true;        // otherwise Krylov forgets what they are made of, [N, a few times dims]
   size_t block_columns = 0;  // of Krylov: columns that a pass adds
-  size_t resident_rows = 0;  // of Gram: rows that a pass compares all later ones with
+  bool by_columns = false;   // of Gram: columns of all rows come, not rows
+  size_t resident_rows = 0;  // of Gram else: rows that a pass compares all later ones with
   bool whole = false;        // all rows lie in one array: those before a block are before it in memory, and stay
   bool overwrite = false;    // and a pass may leave in it what rows are without the mean of the first block
   unsigned threads = 0;
@@ -53,6 +55,15 @@ struct Components {
   std::span<float> vectors;      // [k, d], or nothing
 };
 
+// Columns [from, from + cols) of `x`, which has all rows: columns first .. of the matrix. Whole GemmKernel::kDepth
+// ones, but for the last.
+struct ColumnBlock {
+  Matrix x;
+  size_t from = 0;
+  size_t cols = 0;
+  size_t first = 0;
+};
+
 class PcaFit {
  public:
   static std::unique_ptr<PcaFit> make(const PcaTask& task);
@@ -65,6 +76,8 @@ class PcaFit {
   // Throws Error ERR_NOT_FINITE or ERR_PCA_OVERFLOW with the row of the block, ERR_DEVICE, ERR_MEMORY, ERR_CANCELLED.
   virtual void feed(const Matrix& block, size_t first, const Control& control,
                     const std::function<void(size_t)>& done) = 0;
+  // Instead of `feed` where the task is by columns: from the first to the last in each pass. `done` hears of columns.
+  virtual void feed_columns(const ColumnBlock& block, const Control& control, const std::function<void(size_t)>& done);
   // After the last row. Throws ERR_PCA_NO_VARIANCE where all rows are equal, ERR_CANCELLED.
   virtual void end_pass(const Control& control) = 0;
   // After the last pass.

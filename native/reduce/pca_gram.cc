@@ -9,6 +9,7 @@
 #include "linear/products.h"
 #include "reduce/moments.h"
 #include "reduce/pca_methods.h"
+#include "reduce/row_products.h"
 
 namespace coregain::reduce {
 namespace {
@@ -19,14 +20,22 @@ constexpr size_t kColumns = 21 * GemmKernel::kDepth;  // of which products are a
 // sqrt(s) is the component.
 class GramFit : public PcaFit {
  public:
-  explicit GramFit(const PcaTask& t) : PcaFit(t), moments_(t.cols, t.about_zero), gram_(t.rows * t.rows) {
-    std::fill_n(gram_.data(), gram_.size(), 0.0);
-    resident_ = std::clamp(task.resident_rows, size_t{1}, task.rows);
-    if (device_ == nullptr) return;
+  explicit GramFit(const PcaTask& t) : PcaFit(t), moments_(t.by_columns ? 0 : t.cols, t.about_zero) {
+    resident_ = t.by_columns ? task.rows : std::clamp(task.resident_rows, size_t{1}, task.rows);
+    if (t.by_columns) {
+      found_.mean.resize(t.cols);
+      sums_.resize(t.cols);
+    }
+    if (device_ == nullptr) {
+      if (t.by_columns) return;
+      gram_ = Buffer<double>(t.rows * t.rows);
+      std::fill_n(gram_.data(), gram_.size(), 0.0);
+      return;
+    }
     on_device_ = std::make_unique<linear::DeviceMatrix>(*device_, t.rows, t.rows, linear::DeviceMatrix::Type::kDouble);
     on_device_->clear();
-    // half of what is left for rows that stay, where they come block by block
-    if (!task.whole) resident_ = std::clamp(device_->free() / 2 / (sizeof(float) * t.cols), size_t{1}, resident_);
+    // half of what is left for rows that stay
+    if (!t.by_columns) resident_ = std::clamp(device_->free() / 2 / (sizeof(float) * t.cols), size_t{1}, resident_);
   }
 
   size_t first_row() const override {
@@ -40,8 +49,7 @@ class GramFit : public PcaFit {
       combine(block, first, workers, done);
       return;
     }
-    if (begin_ == 0) moments_.add(block, task.overwrite, pool_, control, doubles_kernel(task.simd));
-    if (task.whole && on_device_ == nullptr) return compare_with_all(block, first, workers, done);
+    if (begin_ == 0) moments_.add(block, false, pool_, control, doubles_kernel(task.simd));
     const size_t end = std::min(begin_ + resident_, task.rows);
     if (on_device_ != nullptr) return compare_on_device(block, first, end, workers, done);
     if (kept_.empty())
@@ -50,9 +58,41 @@ class GramFit : public PcaFit {
     compare(block, first, end, workers, done);
   }
 
+  void feed_columns(const ColumnBlock& block, const Control& control,
+                    const std::function<void(size_t)>& done) override {
+    const linear::Workers workers = workers_of(control);
+    double* const mean = &found_.mean[block.first];
+    // where the pointer to the mean of the first column of `x` would be
+    const double* const shift = mean - block.from;
+    const linear::Part part(block.x, shift, block.from, block.cols);
+    if (stage_ == Stage::kComponents) {
+      if (left_ == nullptr) left_ = std::make_unique<linear::Coefficients>(left_of(0, task.rows));
+      linear::combine(*left_, part, false, workers,
+                      [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
+                        for (size_t q = 0; q < rows; ++q) {
+                          float* const out = &found_.vectors[(row + q) * task.cols + block.first + col];
+                          for (size_t j = 0; j < cols; ++j) out[j] = static_cast<float>(sums[q * stride + j]);
+                        }
+                      });
+    } else {
+      const Centre centre = {task.about_zero, mean, &sums_[block.first]};
+      const DoublesKernel& doubles = doubles_kernel(task.simd);
+      if (on_device_ == nullptr) {
+        if (products_ == nullptr) products_ = std::make_unique<RowProducts>(task.rows, block.cols, workers);
+        products_->add(part, doubles, centre, workers);
+      } else {
+        measure(part, doubles, centre, workers);
+        const linear::DeviceMatrix columns(part, workers);
+        on_device_->product(columns.side(), columns.side(), {task.rows, task.rows, block.cols}, CudaWrite::kAdd, 0);
+      }
+    }
+    done(block.cols);
+  }
+
   void end_pass(const Control& control) override {
     ++found_.passes;
     if (stage_ == Stage::kComponents) {
+      left_.reset();
       const std::vector<char> turned = normalise(found_.vectors.data(), found_.variance.size(), task.cols, pool_);
       for (size_t q = 0; q < turned.size(); ++q)
         for (size_t i = 0; turned[q] != 0 && i < task.rows; ++i) vectors_[q * task.rows + i] *= -1;
@@ -113,32 +153,11 @@ class GramFit : public PcaFit {
     }
   }
 
-  // Products of the rows of a block with each other and with all before them, which are still in memory.
-  void compare_with_all(const Matrix& block, size_t first, const linear::Workers& workers,
-                        const std::function<void(size_t)>& done) {
-    const size_t n = task.rows, bytes = block.is_double ? sizeof(double) : sizeof(float);
-    const Matrix before = {static_cast<const char*>(block.data) - first * block.cols * bytes, block.is_double, first,
-                           block.cols};
-    const double* const shift = task.overwrite ? nullptr : moments_.shift().data();
-    for (size_t col = 0; col < task.cols; col += kColumns) {
-      const size_t cols = std::min(kColumns, task.cols - col);
-      const linear::Part part(block, shift, col, cols);
-      const linear::Panels panels(part, workers);
-      linear::project(part, panels, 0, workers, adding(first, first));
-      if (first != 0) linear::project({before, shift, col, cols}, panels, linear::kAll, workers, adding(0, first));
-      done(block.rows * (col + cols) / task.cols);
-    }
-    // what came above the diagonal belongs below it
-    pool_.for_blocks(block.rows, 1, [&](unsigned, size_t j, size_t) {
-      for (size_t i = 0; i < first; ++i) gram_[(first + j) * n + i] = gram_[i * n + first + j];
-    });
-  }
-
-  // The same as either on a device, where rows [begin_, end) stay until the pass ends.
+  // The same on a device, where rows [begin_, end) stay until the pass ends.
   void compare_on_device(const Matrix& block, size_t first, size_t end, const linear::Workers& workers,
                          const std::function<void(size_t)>& done) {
     using linear::DeviceMatrix;
-    const double* const shift = task.overwrite ? nullptr : moments_.shift().data();
+    const double* const shift = moments_.shift().data();
     const size_t d = task.cols, inside = first < end ? std::min(block.rows, end - first) : 0;
     if (kept_on_device_ == nullptr)
       kept_on_device_ = std::make_unique<DeviceMatrix>(*device_, end - begin_, d, DeviceMatrix::Type::kFloat);
@@ -159,11 +178,16 @@ class GramFit : public PcaFit {
 
   void solve(const Control& control) {
     const size_t n = task.rows;
-    if (on_device_ != nullptr)
+    if (products_ != nullptr) gram_ = products_->take(workers_of(control));
+    products_.reset();
+    if (on_device_ != nullptr) {
+      gram_ = Buffer<double>(n * n);
       on_device_->read(0, n, workers_of(control),
                        [&](size_t row, const double* sums) { std::copy_n(sums, row + 1, gram_.data() + row * n); });
+    }
     on_device_.reset();
-    // Rows were shifted by the mean of the first block: what is left of the mean goes out of rows and columns.
+    give_back_freed();
+    // Rows were shifted by the mean of the first ones: what is left of the mean goes out of rows and columns.
     std::vector<double> mean(n, 0);
     for (size_t i = 0; i < n; ++i) {
       for (size_t j = 0; j < i; ++j) {
@@ -181,12 +205,18 @@ class GramFit : public PcaFit {
     }
     for (size_t i = 0; i < n; ++i)
       for (size_t j = 0; j < n; ++j) gram_[i * n + j] += all - mean[i] - mean[j];
+    double scatter = 0;
+    for (size_t i = 0; i < n; ++i) scatter += std::max(0.0, gram_[i * n + i]);
     linear::Eigen e = linear::eigen(gram_, n, std::min(task.dims, task.about_zero ? n : n - 1), pool_, control,
                                     doubles_kernel(task.simd));
     gram_ = {};
     give_back_freed();
-    const size_t k = describe(e.values, moments_.scatter(), n, task.dims, found_);
-    found_.mean = moments_.mean();
+    const size_t k = describe(e.values, task.by_columns ? scatter : moments_.scatter(), n, task.dims, found_);
+    if (task.by_columns)
+      for (size_t j = 0; j < task.cols && !task.about_zero; ++j) found_.mean[j] += sums_[j] / static_cast<double>(n);
+    else
+      found_.mean = moments_.mean();
+    sums_ = {};
     vectors_ = std::move(e.vectors);
     if (task.components) {
       make_vectors(k);
@@ -202,17 +232,24 @@ class GramFit : public PcaFit {
     }
   }
 
-  void combine(const Matrix& block, size_t first, const linear::Workers& workers,
-               const std::function<void(size_t)>& done) {
-    const size_t k = found_.variance.size(), n = task.rows, d = task.cols;
-    linear::Coefficients left(k, block.rows);
+  // What rows [first, first + rows) are multiplied with for the components.
+  linear::Coefficients left_of(size_t first, size_t rows) const {
+    const size_t k = found_.variance.size(), n = task.rows;
+    linear::Coefficients left(k, rows);
     for (size_t q = 0; q < k; ++q) {
       const double scale = 1 / std::sqrt(found_.variance[q] * static_cast<double>(n - 1));
-      for (size_t i = 0; i < block.rows; ++i) left.row(q)[i] = static_cast<float>(vectors_[q * n + first + i] * scale);
+      for (size_t i = 0; i < rows; ++i) left.row(q)[i] = static_cast<float>(vectors_[q * n + first + i] * scale);
     }
+    return left;
+  }
+
+  void combine(const Matrix& block, size_t first, const linear::Workers& workers,
+               const std::function<void(size_t)>& done) {
+    const size_t d = task.cols;
+    const linear::Coefficients left = left_of(first, block.rows);
     std::atomic<size_t> columns{0};
     // Scores have the mean 0: what is subtracted from all rows makes no difference.
-    linear::combine(left, linear::Part(block, task.overwrite ? nullptr : found_.mean.data()), false, workers,
+    linear::combine(left, linear::Part(block, found_.mean.data()), false, workers,
                     [&](size_t row, size_t rows, size_t col, size_t cols, const double* sums, size_t stride) {
                       for (size_t q = 0; q < rows; ++q) {
                         float* const out = &found_.vectors[(row + q) * d + col];
@@ -223,11 +260,14 @@ class GramFit : public PcaFit {
                     });
   }
 
-  Moments moments_;
-  Buffer<double> gram_;                                   // [N, N], lower triangle
-  Buffer<double> vectors_;                                // [k or more, N]
-  std::vector<linear::Panels> kept_;                      // rows [begin_, begin_ + resident_), by columns
-  std::unique_ptr<linear::DeviceMatrix> on_device_;       // the lower triangle, while rows go by
+  Moments moments_;                                  // of rows
+  std::vector<double> sums_;                         // of columns, less found_.mean, which is not yet the mean
+  std::unique_ptr<RowProducts> products_;            // of columns
+  std::unique_ptr<linear::Coefficients> left_;       // of columns: what they are multiplied with for the components
+  Buffer<double> gram_;                              // [N, N], lower triangle
+  Buffer<double> vectors_;                           // [k or more, N]
+  std::vector<linear::Panels> kept_;                 // rows [begin_, begin_ + resident_), by columns
+  std::unique_ptr<linear::DeviceMatrix> on_device_;  // the lower triangle, while rows go by
   std::unique_ptr<linear::DeviceMatrix> kept_on_device_;  // rows [begin_, begin_ + resident_)
   size_t resident_ = 0, begin_ = 0;
   Stage stage_ = Stage::kGram;

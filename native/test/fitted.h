@@ -1,4 +1,4 @@
-// PCA of a matrix that comes block by block.
+// PCA of a matrix that comes block by block, of rows or of columns.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,11 @@ inline Fitted fit(const Matrix& x, reduce::PcaTask task, size_t block) {
   task.cols = x.cols;
   const std::unique_ptr<reduce::PcaFit> pca = reduce::PcaFit::make(task);
   for (size_t first = pca->first_row(); first < x.rows; first = pca->first_row()) {
-    for (; first < x.rows; first += block) {
+    for (size_t col = 0; task.by_columns && col < x.cols; col += block) {
+      const size_t count = std::min(block, x.cols - col);
+      pca->feed_columns({x, col, count, col}, control, [](size_t) {});
+    }
+    for (; !task.by_columns && first < x.rows; first += block) {
       const size_t count = std::min(block, x.rows - first);
       pca->feed({x.is_double ? static_cast<const void*>(x.f64(first)) : x.f32(first), x.is_double, count, x.cols},
                 first, control, [](size_t) {});

@@ -20,7 +20,7 @@ namespace coregain {
 namespace {
 
 TEST("both products are float64 sums of float32 sums, the same bits at every level and for any number of threads") {
-  for (const auto& [n, d, m] : {std::array<size_t, 3>{1, 1, 1}, {7, 5, 3}, {50, 400, 49}, {131, 193, 100}}) {
+  for (const auto& [n, d, m] : {std::array<size_t, 3>{1, 1, 1}, {7, 5, 3}, {50, 400, 49}, {131, 193, 100}, {450, 210, 700}}) {
     const std::vector<float> x = normal(n * d, 1), v = normal(m * d, 2), l = normal(m * n, 3);
     const std::vector<double> shift(d, 0.25);
     const linear::Part part({x.data(), false, n, d}, shift.data());
@@ -200,32 +200,75 @@ TEST("rows in one array, left or written over, are the rows that come in blocks"
   const size_t n = 200, d = 120, k = 12;
   const std::vector<float> x = spectrum(n, d, 21);
   const std::vector<double> wide(x.begin(), x.end());
-  for (const char* method : {"gram", "krylov"}) {
-    for (const bool is_double : {false, true}) {
-      const auto run = [&](bool whole, bool overwrite) {
-        std::vector<float> floats = x;
-        std::vector<double> doubles = wide;
-        reduce::PcaTask task;
-        task.method = method;
-        task.dims = k;
-        task.block_columns = 8;
-        task.resident_rows = n;
-        task.whole = whole;
-        task.overwrite = overwrite;
-        const void* const data = is_double ? static_cast<const void*>(doubles.data()) : floats.data();
-        Fitted out = fit({data, is_double, n, d}, task, 64);
-        EXPECT(overwrite != (floats == x && doubles == wide));
-        return out;
-      };
-      const Fitted streamed = run(false, false);
-      for (const bool overwrite : {false, true}) {
-        const Fitted got = run(true, overwrite);
-        EXPECT(got.found.passes == streamed.found.passes);
-        EXPECT(got.found.mean == streamed.found.mean);
-        // a product is the same whichever row comes first; the components of Gram are of rows less another mean
-        EXPECT(got.found.variance == streamed.found.variance);
-        EXPECT(got.scores == streamed.scores);
-        for (size_t i = 0; i < k * d; ++i) EXPECT(std::fabs(got.vectors[i] - streamed.vectors[i]) < 1e-4F);
+  for (const bool is_double : {false, true}) {
+    const auto run = [&](bool whole, bool overwrite) {
+      std::vector<float> floats = x;
+      std::vector<double> doubles = wide;
+      reduce::PcaTask task;
+      task.method = "krylov";
+      task.dims = k;
+      task.block_columns = 8;
+      task.whole = whole;
+      task.overwrite = overwrite;
+      const void* const data = is_double ? static_cast<const void*>(doubles.data()) : floats.data();
+      Fitted out = fit({data, is_double, n, d}, task, 64);
+      EXPECT(overwrite != (floats == x && doubles == wide));
+      return out;
+    };
+    const Fitted streamed = run(false, false);
+    for (const bool overwrite : {false, true}) {
+      const Fitted got = run(true, overwrite);
+      EXPECT(got.found.passes == streamed.found.passes);
+      EXPECT(got.found.mean == streamed.found.mean);
+      EXPECT(got.found.variance == streamed.found.variance);
+      EXPECT(got.scores == streamed.scores);
+      for (size_t i = 0; i < k * d; ++i) EXPECT(std::fabs(got.vectors[i] - streamed.vectors[i]) < 1e-4F);
+    }
+  }
+}
+
+TEST("gram by columns is gram by rows, with the same bits for any slices, threads and levels") {
+  const size_t d = 4300, k = 10;
+  for (const size_t n : {3, 40, 391}) {
+    // the last rows are far from the first ones, whose mean is taken off
+    std::vector<float> x = spectrum(n, d, 51);
+    for (size_t i = 200; i < n; ++i)
+      for (size_t j = 0; j < d; ++j) x[i * d + j] += 0.1F * static_cast<float>(j % 7);
+    const std::vector<double> wide(x.begin(), x.end());
+    for (const bool about_zero : {false, true}) {
+      reduce::PcaTask task;
+      task.method = "gram";
+      task.dims = k;
+      task.resident_rows = n;
+      task.about_zero = about_zero;
+      const Matrix matrix = {x.data(), false, n, d};
+      const Fitted rows = fit(matrix, task, n);
+      task.by_columns = true;
+      const Fitted got = fit(matrix, task, d);
+      const size_t found = got.found.variance.size();
+      EXPECT(found == rows.found.variance.size() && (about_zero || found == std::min(k, n - 1)));
+      EXPECT(std::fabs(got.found.total - rows.found.total) < 1e-6 * rows.found.total);
+      for (size_t j = 0; j < d; ++j) EXPECT(std::fabs(got.found.mean[j] - rows.found.mean[j]) < 1e-12);
+      for (size_t q = 0; q < found; ++q) {
+        EXPECT(std::fabs(got.found.variance[q] - rows.found.variance[q]) < 1e-5 * rows.found.variance[0]);
+        for (size_t i = 0; i < n; ++i) {
+          double score = 0;
+          for (size_t j = 0; j < d; ++j) score += (x[i * d + j] - got.found.mean[j]) * got.vectors[q * d + j];
+          EXPECT(std::fabs(score - got.scores[i * found + q]) < 1e-4 * std::sqrt(got.found.variance[0]));
+        }
+      }
+      for (const std::string& level : simd_levels()) {
+        for (const size_t slice : {4032U, 576U}) {
+          for (const bool is_double : {false, true}) {
+            task.threads = level == "scalar" ? 3 : is_double ? 1 : 2;
+            task.simd = level;
+            const Fitted again =
+                fit({is_double ? static_cast<const void*>(wide.data()) : x.data(), is_double, n, d}, task, slice);
+            EXPECT(again.scores == got.scores);
+            EXPECT(again.found.mean == got.found.mean);
+            EXPECT(again.vectors == got.vectors);
+          }
+        }
       }
     }
   }
@@ -302,15 +345,32 @@ TEST("equal rows and rows that are not finite are refused with the row") {
     }
     EXPECT(code == "ERR_PCA_NO_VARIANCE");
     x[13 * 30 + 7] = NAN;
-    task.whole = task.overwrite = std::string(method) != "covariance";
-    int64_t row = -1;
-    try {
-      fit({x.data(), false, 20, 30}, task, 20);
-    } catch (const Error& error) {
-      code = error.code;
-      row = error.row;
+    task.whole = task.overwrite = std::string(method) == "krylov";
+    const auto refused = [&](const char* with) {
+      int64_t row = -1;
+      try {
+        fit({x.data(), false, 20, 30}, task, 20);
+      } catch (const Error& error) {
+        code = error.code;
+        row = error.row;
+      }
+      EXPECT(code == with && row == 13);
+    };
+    refused("ERR_NOT_FINITE");
+    if (std::string(method) == "gram") {
+      task.by_columns = true;
+      refused("ERR_NOT_FINITE");
+      x[13 * 30 + 7] = 1e20F;
+      refused("ERR_PCA_OVERFLOW");
+      x[13 * 30 + 7] = 1.5F;
+      code = "";
+      try {
+        fit({x.data(), false, 20, 30}, task, 20);
+      } catch (const Error& error) {
+        code = error.code;
+      }
+      EXPECT(code == "ERR_PCA_NO_VARIANCE");
     }
-    EXPECT(code == "ERR_NOT_FINITE" && row == 13);
     x[13 * 30 + 7] = 1.5F;
   }
 }

@@ -47,6 +47,15 @@ export async function expectRows(source: EmbeddingSource, values: readonly numbe
     await expect(opened.read(rows - 1, 2)).rejects.toThrow(RangeError);
     await expect(opened.read(-1, 1)).rejects.toThrow(RangeError);
     await expect(opened.read(0, 1, new Floats(cols + 1))).rejects.toThrow(/`target.length` must be/);
+    for (let first = 0; opened.readColumns && first < cols; first++) {
+      for (let count = 1; first + count <= cols; count++) {
+        const columns = new Floats(new SharedArrayBuffer(rows * count * Floats.BYTES_PER_ELEMENT));
+        await opened.readColumns(first, count, columns);
+        expect([...columns]).toEqual(values.filter((_, at) => at % cols >= first && at % cols < first + count));
+      }
+      await expect(opened.readColumns(first, 1, new Floats(rows + 1))).rejects.toThrow(/`target.length` must be/);
+      await expect(opened.readColumns(first, cols, target)).rejects.toThrow(first === 0 ? /target/ : /`count` must be/);
+    }
     const Other = opened.dtype === 'float32' ? Float64Array : Float32Array;
     await expect(opened.read(0, 1, new Other(cols))).rejects.toThrow(TypeError);
   } finally {

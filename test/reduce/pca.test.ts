@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,7 +84,7 @@ describe.each([
   const path = join(folder, `${method}.npy`);
 
   test('agrees with ml-pca, in memory and from a file that is read block by block', async () => {
-    const shape = { rows, cols, dims, valueBytes: 4 as const, components: true, scores: true };
+    const shape = { rows, cols, dims, valueBytes: 4 as const, byColumns: true, components: true, scores: true };
     const memory = rows * cols * 4;
     expect(planPca({ ...shape, loaded: true, memory: 2 ** 32 }, 'X').method).toBe(method);
     expect(planPca({ ...shape, loaded: false, memory }, 'X')).toMatchObject({ method, whole: false });
@@ -100,6 +101,7 @@ describe.each([
       expect(scores.data.buffer).toBeInstanceOf(SharedArrayBuffer);
     }
     expect(worst(whole.matrix.data, streamed.matrix.data)).toBeLessThan(1e-4 * scale);
+    if (method === 'gram') expect(streamed.matrix.data).toEqual(whole.matrix.data);
     expect(leastCosine(whole.model!, streamed.model!, dims)).toBeGreaterThan(1 - 1e-5);
   });
 
@@ -108,6 +110,38 @@ describe.each([
     const three = await pca.fitTransform(matrix, { dims, threads: 3 });
     expect(three.matrix.data).toEqual(one.matrix.data);
   });
+});
+
+test('gram of a format that has rows only, all of them kept, a part of them, or read as a whole', async () => {
+  const [rows, cols, dims] = [200, 24_000, 10];
+  const matrix = cloud(rows, cols);
+  const path = join(folder, 'rows.fvecs');
+  const row = new Int32Array(1 + cols);
+  const bytes = Buffer.alloc(rows * row.byteLength);
+  row[0] = cols;
+  for (let i = 0; i < rows; i++) {
+    new Float32Array(row.buffer).set(matrix.data.subarray(i * cols, (i + 1) * cols), 1);
+    Buffer.from(row.buffer).copy(bytes, i * row.byteLength);
+  }
+  writeFileSync(path, bytes);
+  const want = await pca.fitTransform(matrix, { dims, model: true });
+  expect(want.summary).toMatchObject({ method: 'gram', passes: 2 });
+  const scale = Math.sqrt(want.summary.variance[0]!);
+  for (const [options, passes] of [
+    [{}, 1],
+    [{ memory: 28e6 }, 3],
+    [{ model: true }, 2],
+  ] as const) {
+    const got = await pca.fitTransform(path, { dims, ...options });
+    expect(got.summary).toMatchObject({ method: 'gram', passes });
+    const turned = got.matrix.data.map((value, at) => {
+      const k = at % dims;
+      // without components their scores say the sign
+      const same = want.matrix.data.reduce((sum, w, i) => (i % dims === k ? sum + w * got.matrix.data[i]! : sum), 0);
+      return same < 0 ? -value : value;
+    });
+    expect(worst(turned, want.matrix.data)).toBeLessThan(1e-4 * scale);
+  }
 });
 
 test('the native methods find what ml-pca finds', async () => {
@@ -207,6 +241,20 @@ describe('what is wrong with the data, streamed', () => {
       code: 'ERR_NOT_FINITE',
       message: expect.stringMatching(/nan\.npy has NaN in row 3210, column 77/),
     });
+  });
+
+  test('a value that is not finite in columns that are read later', async () => {
+    const [rows, cols] = [300, 60_000];
+    const data = new Float32Array(rows * cols).map((_, i) => Math.sin(i * i));
+    data[123 * cols + 45_678] = Number.POSITIVE_INFINITY;
+    const path = join(folder, 'infinite.npy');
+    await writeNpy(path, { data, shape: [rows, cols] });
+    for (const input of [path, { data, rows, cols }]) {
+      await expect(pca.fitTransform(input, { dims: 8, memory: 40e6 })).rejects.toMatchObject({
+        code: 'ERR_NOT_FINITE',
+        message: expect.stringMatching(/has Infinity in row 123, column 45678/),
+      });
+    }
   });
 
   test('equal rows', async () => {

@@ -2,7 +2,17 @@ import { expect, test } from 'vitest';
 import { PCA_MEMORY, planPca } from '#lib/reduce/pcaPlan.js';
 
 const shape = (rows: number, cols: number, dims: number, more: object = {}) => ({
-  ...{ rows, cols, dims, valueBytes: 4 as const, loaded: false, components: false, scores: true, memory: PCA_MEMORY },
+  ...{
+    rows,
+    cols,
+    dims,
+    valueBytes: 4 as const,
+    loaded: false,
+    byColumns: false,
+    components: false,
+    scores: true,
+    memory: PCA_MEMORY,
+  },
   ...more,
 });
 
@@ -28,6 +38,36 @@ test('what does not fit is read in blocks, and the plan keeps to the memory', ()
     expect(plan.blockRows).toBeGreaterThanOrEqual(1);
     expect(plan.blockRows).toBeLessThan(given.rows);
   }
+});
+
+test('gram by columns: one reading of all rows, whatever the memory', () => {
+  for (const memory of [PCA_MEMORY, 300e6, 200e6]) {
+    for (const components of [false, true]) {
+      const given = shape(2000, 301_824, 1024, {
+        memory: components ? memory + 4 * 1024 * 301_824 : memory,
+        byColumns: true,
+        components,
+      });
+      const plan = planPca(given, 'X');
+      expect(plan).toMatchObject({ method: 'gram', whole: false });
+      expect(plan.bytes).toBeLessThanOrEqual(given.memory);
+      expect(plan.blockColumns % 192).toBe(0);
+      expect(plan.blockColumns).toBeGreaterThan(0);
+    }
+  }
+  const widths = [PCA_MEMORY, 200e6].map(
+    (memory) => planPca(shape(2000, 301_824, 1024, { memory, byColumns: true }), 'X').blockColumns,
+  );
+  expect(widths[0]).toBeGreaterThan(widths[1]!);
+  expect(planPca(shape(50, 100_000, 8, { byColumns: true }), 'X').blockColumns).toBeLessThanOrEqual(100_000);
+  // Rows that can only be read one after the other: kept in memory while they come, or all of them for a second pass.
+  expect(planPca(shape(2000, 100_000, 1024), 'X')).toMatchObject({
+    method: 'gram',
+    whole: false,
+    blockColumns: 0,
+    residentRows: 2000,
+  });
+  expect(planPca(shape(2000, 100_000, 1024, { components: true }), 'X')).toMatchObject({ method: 'gram', whole: true });
 });
 
 test('a matrix in memory is not counted', () => {
