@@ -2,11 +2,12 @@
 //
 //   cmake -S . -B build-gpu -DCOREGAIN_CUDA=ON -DCOREGAIN_BENCH=ON && cmake --build build-gpu -j
 //   build-gpu/bench_cuda_greedy N d [--kind real|iso|sph] [--bins 10] [--repeats 3] [--engines gram,lazy]
-//                                   [--device 0] [--cpu no|yes] [--memory BYTES]
+//                                   [--device 0] [--cpu no|yes] [--memory BYTES] [--clusters 16]
 //
 // One JSON line per run: `prepareSeconds` is what the host does first (exact sums, equal rows), `engineSeconds` all
-// that follows, copies to the device included. Rivals: bench_cuda_rivals (one matrix-vector product a step, CUDA graph)
-// and bench/native/cuda_rival.py (PyTorch).
+// that follows, copies to the device included; `why` says what ran the steps. `--clusters 16,8,0` runs the look-ahead
+// with each of these as the most blocks of a cluster, 0 being a grid. Rivals: bench_cuda_rivals (one matrix-vector
+// product a step, CUDA graph) and bench/native/cuda_rival.py (PyTorch).
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -49,7 +50,7 @@ uint64_t hash(const std::vector<int32_t>& order) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string kind = "real", engines = "gram,lazy", processor = "no";
+  std::string kind = "real", engines = "gram,lazy", processor = "no", clusters = "16";
   size_t bins = 10, repeats = 3, memory = 0;
   int device = 0;
   for (int i = 3; i + 1 < argc; i += 2) {
@@ -60,6 +61,8 @@ int main(int argc, char** argv) {
       engines = argv[i + 1];
     else if (option == "--cpu")
       processor = argv[i + 1];
+    else if (option == "--clusters")
+      clusters = argv[i + 1];
     else if (option == "--bins")
       bins = std::strtoul(argv[i + 1], nullptr, 10);
     else if (option == "--repeats")
@@ -76,7 +79,7 @@ int main(int argc, char** argv) {
   if (n == 0 || d == 0) {
     std::fprintf(stderr,
                  "usage: bench_cuda_greedy N d [--kind real|iso|sph] [--bins 10] [--repeats 3] [--engines gram,lazy]\n"
-                 "                             [--device 0] [--cpu no|yes] [--memory BYTES]\n");
+                 "                             [--device 0] [--cpu no|yes] [--memory BYTES] [--clusters 16]\n");
     return 2;
   }
   const coregain::CudaSupport& cuda = coregain::cuda_support();
@@ -85,10 +88,17 @@ int main(int argc, char** argv) {
     return 1;
   }
   const std::vector<float> x = bench::points(kind, n, d);
-  std::vector<std::string> runs = list(engines);
-  if (processor == "yes") runs.emplace_back("cpu");
+  struct Run {
+    std::string engine;
+    int cluster;  // of the look-ahead: most blocks of one
+  };
+  std::vector<Run> runs;
+  for (const std::string& engine : list(engines))
+    for (const std::string& cluster : engine == "gram" ? std::vector<std::string>{"0"} : list(clusters))
+      runs.push_back({engine, std::atoi(cluster.c_str())});
+  if (processor == "yes") runs.push_back({"cpu", 0});
   for (size_t repeat = 0; repeat < repeats; ++repeat) {
-    for (const std::string& engine : runs) {
+    for (const auto& [engine, cluster] : runs) {
       Problem problem;
       problem.x = {x.data(), false, n, d};
       problem.bins = bins;
@@ -104,7 +114,7 @@ int main(int argc, char** argv) {
       Partition p;
       try {
         p = engine == "cpu" ? coregain::lazy(problem, points, pool, control, {})
-                            : coregain::on_device(problem, points, *cuda.table, pool, control);
+                            : coregain::on_device(problem, points, *cuda.table, pool, control, 0, cluster);
       } catch (const coregain::Error& error) {
         std::printf("{\"engine\":\"%s\",\"error\":\"%s\"}\n", engine.c_str(), error.what());
         continue;

@@ -4,8 +4,9 @@
 //   build-gpu/bench_cuda_rivals N d [--bins 10] [--steps 2000]
 //
 // One JSON line each: copy bandwidth, the inner products of all pairs (share of the measured rate of bare int8 tensor
-// instructions), the 8-bit pass (share of the copy bandwidth), rounds of Exchange, and the rival's steps a second with
-// the time of a whole partition that follows from them (a step reads all of X whatever has been chosen).
+// instructions), the 8-bit pass (share of the copy bandwidth), rounds of an exchange by a grid and by a cluster, and
+// the rival's steps a second with the time of a whole partition that follows from them (a step reads all of X whatever
+// has been chosen).
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -66,13 +67,15 @@ struct BareTensor {
   }
 };
 
+template <typename Exchange>
 struct Rounds {
+  static constexpr bool kCluster = Exchange::kCluster;
   static constexpr unsigned kThreads = 256;
-  Exchange<Best> exchange;
+  Exchange exchange;
   uint32_t rounds;
   COREGAIN_DEVICE void operator()(Block& block) const {
-    auto* const all = block.shared<Best>(block.count);
-    for (uint32_t round = 1; round <= rounds; ++round) block.exchange(exchange, round, nothing(), all);
+    auto* const room = block.shared<Best>(Exchange::room(block.count));
+    for (uint32_t round = 1; round <= rounds; ++round) block.exchange(exchange, round, nothing(), room);
   }
 };
 
@@ -182,16 +185,31 @@ void measure(size_t n, size_t d, size_t bins, int steps) {
     std::printf("{\"what\":\"8-bit pass\",\"seconds\":%.6f,\"gigabytesPerSecond\":%.1f,\"shareOfCopy\":%.3f}\n",
                 seconds, rate * 1e-9, rate / copy_rate);
   }
+  constexpr uint32_t kRounds = 10000;
+  const auto report_exchange = [&](const char* by, unsigned blocks, double seconds) {
+    std::printf("{\"what\":\"exchange\",\"by\":\"%s\",\"blocks\":%u,\"microseconds\":%.3f}\n", by, blocks,
+                seconds / kRounds * 1e6);
+  };
   for (const unsigned blocks : {16U, processors}) {
+    using Exchange = GridExchange<Best>;
     const Array<Best> records(2 * blocks, Place::kDevice);
     const Array<uint32_t> rounds(2 * blocks, Place::kDevice);
-    constexpr uint32_t kRounds = 10000;
+    report_exchange("grid", blocks, timed(stream, [&] {
+                      stream.clear(rounds.data(), rounds.size());
+                      launch(stream, {blocks, 256, Block::shared_bytes<Best>(Exchange::room(blocks)), true},
+                             Rounds<Exchange>{{records.data(), rounds.data()}, kRounds});
+                    }));
+  }
+  const bool clusters = open_device(0).clusters;
+  for (const unsigned blocks : {8U, 16U}) {
+    using Exchange = ClusterExchange<Best>;
+    const Grid grid = {blocks, 256, Block::shared_bytes<Best>(Exchange::room(blocks))};
+    if (!clusters || !cluster_fits<Rounds<Exchange>>(grid)) continue;
+    bool taken = true;
     const double seconds = timed(stream, [&] {
-      stream.clear(rounds.data(), rounds.size());
-      launch(stream, {blocks, 256, Block::shared_bytes<Best>(blocks), true},
-             Rounds{{records.data(), rounds.data()}, kRounds});
+      taken = taken && launch_cluster(stream, grid, Rounds<Exchange>{{}, kRounds});
     });
-    std::printf("{\"what\":\"exchange\",\"blocks\":%u,\"microseconds\":%.3f}\n", blocks, seconds / kRounds * 1e6);
+    if (taken) report_exchange("cluster", blocks, seconds);
   }
   {
     const std::vector<float> x = bench::points("real", n, d);

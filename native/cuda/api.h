@@ -10,7 +10,7 @@
 
 namespace coregain {
 
-constexpr uint32_t kCudaVersion = 3;
+constexpr uint32_t kCudaVersion = 4;
 
 enum class CudaCode : int32_t {
   kOk = 0,
@@ -58,6 +58,7 @@ struct CudaGreedyProblem {
   int32_t unit, scale;
   int32_t longest_bin;
   int32_t window;   // rows that the look-ahead keeps up to date, 0 = as many as suit the L2 cache
+  int32_t cluster;  // most blocks of a cluster for the look-ahead's steps, 0 = none: a grid
   uint64_t memory;  // bytes that may be taken on the device, 0 = all that is free
 };
 
@@ -75,6 +76,8 @@ struct CudaGreedyReport {
   CudaMode mode;
   int32_t x_resident;  // 0: rows are read from pinned host memory
   int32_t window;      // rows that it holds at most
+  int32_t cluster;     // blocks of the cluster that ran the look-ahead's steps, 0 = none did
+  int32_t grids;       // launches of steps that ran as a grid
   uint64_t device_bytes, pinned_bytes;
   uint64_t launches, refreshes, rebases;
   uint64_t dot_products;

@@ -18,6 +18,12 @@
 #define COREGAIN_DEVICE __device__ __forceinline__
 #define COREGAIN_EITHER __host__ __device__
 #define COREGAIN_UNROLL _Pragma("unroll")
+// Whether the device that this is compiled for has clusters.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#define COREGAIN_CLUSTERS 1
+#else
+#define COREGAIN_CLUSTERS 0
+#endif
 #else
 #include <atomic>
 #include <memory>
@@ -266,14 +272,34 @@ class Warp {
   const unsigned index;
 };
 
-// ---- records that all blocks of a kernel give each other
+// ---- records that all blocks of a kernel give each other: two ways
 
-// In global memory. `rounds` is zero when the kernel starts, and all its blocks run at once (a cooperative launch).
+// Through global memory: all blocks run at once (a cooperative launch).
 template <typename T>
-struct Exchange {
+struct GridExchange {
+  static constexpr bool kCluster = false;
   T* records;        // [2, blocks]
-  uint32_t* rounds;  // [2, blocks]
+  uint32_t* rounds;  // [2, blocks], zero when the kernel starts
+
+  // Records that each block keeps in its shared memory.
+  COREGAIN_EITHER static constexpr size_t room(unsigned blocks) { return blocks; }
 };
+
+// Through each other's shared memory: all blocks are one cluster (sm_90).
+template <typename T>
+struct ClusterExchange {
+  static constexpr bool kCluster = true;
+  COREGAIN_EITHER static constexpr size_t room(unsigned blocks) { return size_t{2} * blocks; }
+};
+
+// Whether the blocks of a kernel are one cluster: Kernel::kCluster, where it says so.
+template <typename Kernel>
+COREGAIN_EITHER constexpr bool in_cluster() {
+  if constexpr (requires { Kernel::kCluster; })
+    return Kernel::kCluster;
+  else
+    return false;
+}
 
 // ---- the block
 
@@ -283,8 +309,9 @@ class Block {
   COREGAIN_DEVICE explicit Block(char* shared_memory)
       : index(blockIdx.x), count(gridDim.x), threads(blockDim.x), next_(shared_memory) {}
 #else
-  Block(unsigned at, unsigned of, unsigned size, char* shared_memory)
-      : index(at), count(of), threads(size), next_(shared_memory), copies_(size) {}
+  // `cluster`: null unless the blocks are one.
+  Block(unsigned at, unsigned of, unsigned size, char* shared_memory, EmulatedCluster* cluster)
+      : index(at), count(of), threads(size), next_(shared_memory), copies_(size), cluster_(cluster) {}
 #endif
 
   const unsigned index, count, threads;
@@ -362,11 +389,12 @@ class Block {
 #endif
   }
 
-  // Gives `mine` to all blocks and gets theirs into all [count], in shared memory: also a barrier of the whole grid,
-  // after which every block sees what any wrote before. `round` counts 1, 2, ... . Two sets of records take turns: who
-  // writes round r + 2 has seen all of round r + 1, so that all blocks are done reading round r.
+  // Gives `mine`, the same in every thread, to all blocks, and returns theirs [count], which stay in `room` until the
+  // next round. Also a barrier of all blocks, after which each sees what any wrote before. `round` counts
+  // 1, 2, ... . Two sets of records take turns: who writes round r + 2 has seen all of round r + 1, so that all blocks
+  // are done reading round r.
   template <typename T>
-  COREGAIN_DEVICE void exchange(const Exchange<T>& with, uint32_t round, const T& mine, T* all) const {
+  COREGAIN_DEVICE const T* exchange(const GridExchange<T>& with, uint32_t round, const T& mine, T* room) const {
     T* const records = with.records + (round & 1) * count;
     uint32_t* const rounds = with.rounds + (round & 1) * count;
 #if defined(__CUDACC__)
@@ -377,7 +405,7 @@ class Block {
     for (unsigned other = threadIdx.x; other < count; other += threads) {
       while (load_acquire(rounds + other) != round) {
       }
-      all[other] = records[other];
+      room[other] = records[other];
     }
     __syncthreads();
 #else
@@ -385,15 +413,53 @@ class Block {
     store_release(rounds + index, round);
     for (unsigned other = 0; other < count; ++other) {
       while (load_acquire(rounds + other) != round) std::this_thread::yield();
-      all[other] = records[other];
+      room[other] = records[other];
     }
 #endif
+    return room;
+  }
+  // The same in a cluster. `room` lies at the same place of every block: they take their shared memory in one order.
+  // Nobody may write to a block that has not begun, hence one more barrier in round 1; nor to one that has ended, which
+  // nobody does, since all that is written to a block is there when it leaves the barrier of its last round.
+  template <typename T>
+  COREGAIN_DEVICE const T* exchange(const ClusterExchange<T>&, uint32_t round, const T& mine, T* room) const {
+    T* const records = room + (round & 1) * count;
+    if (round == 1) meet();
+    give(records + index, mine);
+    meet();
+    return records;
   }
 
  private:
+  // Writes `value` to the place `to` of this block's shared memory and to the same place of every other block's: a
+  // thread for each. The rank of a block is its index, there being one cluster.
+  template <typename T>
+  COREGAIN_DEVICE void give(T* to, const T& value) const {
+#if !defined(__CUDACC__)
+    for (unsigned other = 0; other < count; ++other)
+      cluster_->write(index, other, reinterpret_cast<char*>(to), &value, sizeof(T));
+#elif COREGAIN_CLUSTERS
+    for (unsigned other = threadIdx.x; other < count; other += threads)
+      *static_cast<T*>(__cluster_map_shared_rank(to, other)) = value;
+#endif
+  }
+  // The barrier of a cluster, at which every thread arrives itself. No fence of the device beside it: once `wait` is
+  // done, whatever memory any thread of the cluster had used before it arrived, shared or global, is complete and
+  // visible (PTX ISA, barrier.cluster; only asynchronous copies are not, and none is under way here). That is less than
+  // the release of a grid, which other blocks of the device would see too.
+  COREGAIN_DEVICE void meet() const {
+#if !defined(__CUDACC__)
+    cluster_->meet(index);
+#elif COREGAIN_CLUSTERS
+    asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+    asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
+#endif
+  }
+
   char* next_;
 #if !defined(__CUDACC__)
   mutable std::vector<AsyncCopies> copies_;  // by thread
+  EmulatedCluster* cluster_;
 #endif
 };
 

@@ -26,6 +26,7 @@ constexpr int kMostFailures = 8;        // refreshes in a row that let no step p
 constexpr int32_t kFewSteps = 64;       // a window that lets fewer pass was too small
 constexpr unsigned kWindowBlocks = 16;  // of the steps of a look-ahead window: few enough to exchange records quickly
 constexpr int32_t kRowsOfBlock = 64;    // fewer are not worth a block
+constexpr unsigned kClusters[] = {kWindowBlocks, kPortableCluster};  // blocks of a cluster: the first that fits
 
 [[noreturn]] void cancelled() {
   fail(CudaCode::kCancelled, "cancelled");
@@ -47,7 +48,7 @@ class Greedy {
         .cosine = problem.cosine != 0,
         .free_bytes = problem.memory > 0 ? std::min<uint64_t>(problem.memory, free_bytes) : free_bytes,
         .l2_bytes = limits_.l2_bytes,
-        .most_window = static_cast<uint64_t>(Steps::most_rows(limits_.shared, limits_.multiprocessors)),
+        .most_window = static_cast<uint64_t>(GridSteps::most_rows(limits_.shared, limits_.multiprocessors)),
     };
     plan_ = plan(request);
     if (plan_.mode == CudaMode::kAuto) fail(CudaCode::kMemory, memory_sentence(request, plan_), plan_.needed);
@@ -59,6 +60,7 @@ class Greedy {
       quantise(nullptr, chains(), window_high_, &window_low_, window_form_);
       multiply(chains());
     } else {
+      cluster_ = largest_cluster();
       quantise(nullptr, chains(), plane_, nullptr, level_form_);
       measure_radii();
     }
@@ -342,38 +344,73 @@ class Greedy {
 
   // ---- steps
 
-  Outcome run_steps() {
+  // Blocks of the largest cluster that the device runs, whatever shared memory a window takes; 0 for none.
+  unsigned largest_cluster() const {
+    if (!limits_.clusters) return 0;
+    for (const unsigned blocks : kClusters)
+      if (blocks <= static_cast<unsigned>(problem_.cluster) &&
+          cluster_fits<ClusterSteps>(Grid{blocks, ClusterSteps::kThreads, limits_.shared}))
+        return blocks;
+    return 0;
+  }
+
+  template <typename Exchange>
+  Steps<Exchange> steps(int32_t size, const Exchange& exchange) const {
     const bool gram = plan_.mode == CudaMode::kGram;
-    const int32_t size = gram ? chains() : size_;
+    return {.points = points_,
+            .state = state(),
+            .row_of = row_of_.data(),
+            .window = gram ? nullptr : list_.data(),
+            .size = size,
+            .form = window_form_.data(),
+            .gram = gram_.data(),
+            .pitch = gram_pitch(static_cast<uint64_t>(size)),
+            .base_w = base_w_.data(),
+            .a = a_,
+            .members = members_,
+            .steps = left_,
+            .outside = gram ? nullptr : &parted_.data()->outside[0],
+            .w_outside = w_outside_,
+            .exchange = exchange,
+            .order = order_.data(),
+            .done = words_.data(),
+            .stop = words_.data() + 1,
+            .contenders = contenders_.data(),
+            .outcome = outcome_.data(),
+            .listed = listed_.data()};
+  }
+
+  // In a cluster, where there is one that has shared memory for the window.
+  bool start_in_cluster(int32_t size) {
+    if (cluster_ == 0) return false;
+    const Grid grid = {cluster_, ClusterSteps::kThreads, ClusterSteps::shared(size, cluster_)};
+    if (grid.shared > limits_.shared) return false;
+    if (!launch_cluster(stream_, grid, steps(size, ClusterExchange<Best>{}))) {
+      cluster_ = 0;  // nor will it run the next
+      return false;
+    }
+    ++report_.launches;
+    report_.cluster = static_cast<int32_t>(cluster_);
+    return true;
+  }
+
+  void start_as_grid(int32_t size) {
     const auto useful = static_cast<unsigned>((size + kRowsOfBlock - 1) / kRowsOfBlock);
-    const unsigned most = gram ? limits_.multiprocessors : std::max(kWindowBlocks, static_cast<unsigned>(size) / 1024);
+    const unsigned most = plan_.mode == CudaMode::kGram ? limits_.multiprocessors
+                                                        : std::max(kWindowBlocks, static_cast<unsigned>(size) / 1024);
     const unsigned blocks = std::max(1U, std::min({useful, most, limits_.multiprocessors}));
+    stream_.clear(rounds_.data(), rounds_.size());
+    start(Grid{blocks, GridSteps::kThreads, GridSteps::shared(size, blocks), true},
+          steps(size, GridExchange<Best>{records_.data(), rounds_.data()}));
+    ++report_.grids;
+  }
+
+  Outcome run_steps() {
+    const int32_t size = plan_.mode == CudaMode::kGram ? chains() : size_;
     words_.data()[0] = words_.data()[1] = 0;
     *outcome_.data() = {Why::kStopped, 0, 0, 0, 0};
-    stream_.clear(rounds_.data(), rounds_.size());
     stream_.clear(listed_.data(), 1);
-    start(Grid{blocks, Steps::kThreads, Steps::shared(size, blocks), true},
-          Steps{.points = points_,
-                .state = state(),
-                .row_of = row_of_.data(),
-                .window = gram ? nullptr : list_.data(),
-                .size = size,
-                .form = window_form_.data(),
-                .gram = gram_.data(),
-                .pitch = gram_pitch(static_cast<uint64_t>(size)),
-                .base_w = base_w_.data(),
-                .a = a_,
-                .members = members_,
-                .steps = left_,
-                .outside = gram ? nullptr : &parted_.data()->outside[0],
-                .w_outside = w_outside_,
-                .exchange = {records_.data(), rounds_.data()},
-                .order = order_.data(),
-                .done = words_.data(),
-                .stop = words_.data() + 1,
-                .contenders = contenders_.data(),
-                .outcome = outcome_.data(),
-                .listed = listed_.data()});
+    if (!start_in_cluster(size)) start_as_grid(size);
     int32_t heard = 0;
     bool stopped = false;
     while (!stream_.idle()) {
@@ -472,6 +509,7 @@ class Greedy {
   Array<Parted> parted_;
   std::vector<double> keys_;
   uint64_t usual_window_ = 0;
+  unsigned cluster_ = 0;  // blocks of the cluster that runs the steps; 0: a grid does
   double target_ = 0, base_a_ = 0, da_ = 0, dw_ = 0, w_outside_ = 0;
 
   // Last: it waits for the kernels before the memory goes.

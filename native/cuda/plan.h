@@ -17,7 +17,7 @@ struct PlanRequest {
   bool cosine = false;
   uint64_t free_bytes = 0;  // of the device
   uint64_t l2_bytes = 0;
-  uint64_t most_window = ~uint64_t{0};  // rows that the multiprocessors' shared memory holds: Steps::most_rows
+  uint64_t most_window = ~uint64_t{0};  // rows that the multiprocessors' shared memory holds: GridSteps::most_rows
 };
 
 struct Plan {

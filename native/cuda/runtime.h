@@ -84,6 +84,7 @@ struct DeviceLimits {
   unsigned multiprocessors;
   size_t shared;  // bytes of shared memory that a block may have
   size_t l2_bytes;
+  bool clusters;  // whether it has any, of whatever size
 };
 
 constexpr int kLeastMajor = 8;  // compute capability: CMAKE_CUDA_ARCHITECTURES
@@ -104,7 +105,7 @@ inline DeviceLimits open_device(int32_t device) {
                                      ", and kernels need 8.0: use another device, or \"cpu\"");
   return {static_cast<unsigned>(value(cudaDevAttrMultiProcessorCount)),
           static_cast<size_t>(value(cudaDevAttrMaxSharedMemoryPerBlockOptin)),
-          static_cast<size_t>(value(cudaDevAttrL2CacheSize))};
+          static_cast<size_t>(value(cudaDevAttrL2CacheSize)), value(cudaDevAttrClusterLaunch) != 0};
 }
 
 // ---- memory
@@ -256,6 +257,19 @@ inline void check_launch(cudaError_t error, const Grid& grid) {
   check(error, grid.together ? "cudaLaunchCooperativeKernel" : "cudaLaunchKernel");
 }
 
+constexpr unsigned kPortableCluster = 8;  // blocks that every device with clusters puts into one
+
+// False where a device says that it does not run so many blocks as one cluster; throws what else went wrong.
+inline bool cluster_taken(cudaError_t error, const char* call) {
+  if (error == cudaErrorInvalidClusterSize || error == cudaErrorLaunchOutOfResources ||
+      error == cudaErrorNotSupported) {
+    static_cast<void>(cudaGetLastError());
+    return false;
+  }
+  check(error, call);
+  return true;
+}
+
 #if defined(__CUDACC__)
 
 // Blocks that a multiprocessor should have registers for: Kernel::kResident, where a kernel says so.
@@ -267,20 +281,40 @@ constexpr unsigned resident() {
     return 1;
 }
 
+// Kernels of a cluster have no code for devices without: they are not launched there.
+template <typename Kernel>
+COREGAIN_EITHER constexpr bool has_code() {
+#if defined(__CUDA_ARCH__) && !COREGAIN_CLUSTERS
+  return !in_cluster<Kernel>();
+#else
+  return true;
+#endif
+}
+
 template <typename Kernel, unsigned kThreads>
 __global__ void __launch_bounds__(kThreads, resident<Kernel>()) entry(const __grid_constant__ Kernel kernel) {
-  extern __shared__ __align__(16) char shared[];
-  Block block(shared);
-  kernel(block);
+  if constexpr (has_code<Kernel>()) {
+    extern __shared__ __align__(16) char shared[];
+    Block block(shared);
+    kernel(block);
+  }
+}
+
+// The entry of a kernel, which may be launched with so much shared memory.
+template <typename Kernel>
+const void* entry_for(size_t shared) {
+  void (*const function)(Kernel) = entry<Kernel, Kernel::kThreads>;
+  const auto* const code = reinterpret_cast<const void*>(function);
+  if (shared > 48 * 1024)
+    check(cudaFuncSetAttribute(code, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
+          "cudaFuncSetAttribute");
+  return code;
 }
 
 template <typename Kernel>
 void launch(const Stream& stream, const Grid& grid, const Kernel& kernel) {
-  void (*const function)(Kernel) = entry<Kernel, Kernel::kThreads>;
-  const auto* const code = reinterpret_cast<const void*>(function);
-  if (grid.shared > 48 * 1024)
-    check(cudaFuncSetAttribute(code, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(grid.shared)),
-          "cudaFuncSetAttribute");
+  static_assert(!in_cluster<Kernel>());
+  const void* const code = entry_for<Kernel>(grid.shared);
   Kernel copy = kernel;
   void* arguments[] = {&copy};
   const auto blocks = dim3(grid.blocks), threads = dim3(grid.threads);
@@ -289,11 +323,69 @@ void launch(const Stream& stream, const Grid& grid, const Kernel& kernel) {
                grid);
 }
 
+// run(code, config) with what it takes to launch all blocks of a grid as one cluster.
+template <typename Kernel, typename F>
+cudaError_t as_cluster(const Grid& grid, cudaStream_t stream, const F& run) {
+  static_assert(in_cluster<Kernel>());
+  const void* const code = entry_for<Kernel>(grid.shared);
+  if (grid.blocks > kPortableCluster)
+    check(cudaFuncSetAttribute(code, cudaFuncAttributeNonPortableClusterSizeAllowed, 1), "cudaFuncSetAttribute");
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim.x = grid.blocks;
+  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(grid.blocks);
+  config.blockDim = dim3(grid.threads);
+  config.dynamicSmemBytes = grid.shared;
+  config.stream = stream;
+  config.attrs = &cluster;
+  config.numAttrs = 1;
+  return run(code, config);
+}
+
+// Whether the device says that it runs all blocks of a grid as one cluster. Where others have a share of it (MPS) a
+// launch may be refused all the same.
+template <typename Kernel>
+bool cluster_fits(const Grid& grid) {
+  int clusters = 0;
+  const cudaError_t error = as_cluster<Kernel>(grid, nullptr, [&](const void* code, const cudaLaunchConfig_t& config) {
+    return cudaOccupancyMaxActiveClusters(&clusters, code, &config);
+  });
+  return cluster_taken(error, "cudaOccupancyMaxActiveClusters") && clusters > 0;
+}
+
+// Launches all blocks of a grid as one cluster and returns true, or false where the device does not run so many as one.
+template <typename Kernel>
+bool launch_cluster(const Stream& stream, const Grid& grid, const Kernel& kernel) {
+  Kernel copy = kernel;
+  void* arguments[] = {&copy};
+  const cudaError_t error =
+      as_cluster<Kernel>(grid, stream.get(), [&](const void* code, const cudaLaunchConfig_t& config) {
+        return cudaLaunchKernelExC(&config, code, arguments);
+      });
+  return cluster_taken(error, "cudaLaunchKernelEx");
+}
+
 #else
 
 template <typename Kernel>
 void launch(const Stream& stream, const Grid& grid, const Kernel& kernel) {
-  check_launch(emulate(stream.get(), grid.blocks, grid.threads, grid.shared, grid.together, kernel), grid);
+  static_assert(!in_cluster<Kernel>());
+  check_launch(emulate(stream.get(), grid.blocks, grid.threads, grid.shared,
+                       grid.together ? Run::kTogether : Run::kApart, kernel),
+               grid);
+}
+template <typename Kernel>
+bool cluster_fits(const Grid& grid) {
+  static_assert(in_cluster<Kernel>());
+  return grid.blocks <= emulated().cluster && grid.shared <= emulated().shared;
+}
+template <typename Kernel>
+bool launch_cluster(const Stream& stream, const Grid& grid, const Kernel& kernel) {
+  static_assert(in_cluster<Kernel>());
+  return cluster_taken(emulate(stream.get(), grid.blocks, grid.threads, grid.shared, Run::kCluster, kernel),
+                       "cudaLaunchKernelEx");
 }
 
 #endif

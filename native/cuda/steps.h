@@ -8,7 +8,7 @@
 //   3. each block reads its part of the chosen row's inner products and updates its scores; w += 2 y in its columns
 //
 // docs/gpu.md proves the bounds. Memory read in a step: 4 bytes a row of the window, from HBM (Gram mode) or L2
-// (look-ahead), 4 d bytes of the chosen row, and 64 bytes a block squared for the records.
+// (look-ahead), 4 d bytes of the chosen row, and 56 bytes a block squared for the records.
 #pragma once
 
 #include "cuda/quantise.h"
@@ -73,7 +73,10 @@ struct Outcome {
   double moved;  // |w - w at the base|, at most
 };
 
+// By which way the blocks exchange records: GridExchange or ClusterExchange. The order of rows is the same.
+template <typename Exchange>
 struct Steps {
+  static constexpr bool kCluster = Exchange::kCluster;
   // All threads help where float64 looks at rows. Only the owners have rows and columns of their own: a step spends
   // more time on putting the threads' bests together, which takes as many shuffles as there are warps, than on its
   // rows.
@@ -96,7 +99,7 @@ struct Steps {
   const Bucket* outside;  // [kBuckets], since now; or null
   double w_outside;       // >= every |f w| since the base of these
 
-  Exchange<Best> exchange;
+  Exchange exchange;
   int32_t* order;         // pinned [steps]: rows as they are chosen
   int32_t* done;          // pinned: how many
   int32_t* stop;          // pinned: the host wants an end
@@ -113,7 +116,7 @@ struct Steps {
   static size_t shared(int32_t size, unsigned blocks) {
     const auto each = static_cast<size_t>(slice(size, blocks));
     return 5 * Block::shared_bytes<double>(each) + 3 * Block::shared_bytes<float>(each) +
-           2 * Block::shared_bytes<int32_t>(each) + Block::shared_bytes<Best>(blocks) +
+           2 * Block::shared_bytes<int32_t>(each) + Block::shared_bytes<Best>(Exchange::room(blocks)) +
            Block::shared_bytes<Best>(kOwners / kWarp) + Block::shared_bytes<int32_t>(kRecent) +
            Block::shared_bytes<int32_t>(4);
   }
@@ -142,7 +145,7 @@ struct Steps {
     auto* const radius = block.shared<float>(room);
     auto* const row = block.shared<int32_t>(room);
     auto* const found = block.shared<int32_t>(room);
-    auto* const all = block.shared<Best>(block.count);
+    auto* const records = block.shared<Best>(Exchange::room(block.count));
     auto* const warp_room = block.shared<Best>(kOwners / kWarp);
     auto* const recent = block.shared<int32_t>(kRecent);
     auto* const counter = block.shared<int32_t>(4);
@@ -214,7 +217,7 @@ struct Steps {
         if (block.index == 0 && thread == 0 && step % kRecent == 0) b.stop = load_host(stop);
         best[thread] = b;
       });
-      Best top = share(block, block.reduce(best, warp_room, join, kOwners), ++round, all, best, warp_room);
+      Best top = share(block, block.reduce(best, warp_room, join, kOwners), ++round, records, best, warp_room);
       moved_known = sqrt(top.moved) * kUp;
       if (top.stop != 0) {
         why = Why::kStopped;
@@ -260,7 +263,7 @@ struct Steps {
           }
           best[thread] = b;
         });
-        top = share(block, block.reduce(best, warp_room, join, kOwners), ++round, all, best, warp_room);
+        top = share(block, block.reduce(best, warp_room, join, kOwners), ++round, records, best, warp_room);
         looked += static_cast<uint32_t>(top.count);
         doubt += 1 + 32.0 * top.count / size;
         // exact float64: no interval has a width, equal ones tie, and `join` has kept the lowest row
@@ -330,9 +333,9 @@ struct Steps {
   }
 
   // The best of all blocks, the same in each.
-  COREGAIN_DEVICE Best share(const Block& block, const Best& mine, uint32_t round, Best* all, PerThread<Best>& best,
+  COREGAIN_DEVICE Best share(const Block& block, const Best& mine, uint32_t round, Best* records, PerThread<Best>& best,
                              Best* warp_room) const {
-    block.exchange(exchange, round, mine, all);
+    const Best* const all = block.exchange(exchange, round, mine, records);
     block.each([&](unsigned thread) {
       Best b = nothing();
       for (unsigned other = owned(thread, block.count); other < block.count; other += kOwners) b = join(b, all[other]);
@@ -383,5 +386,8 @@ struct Steps {
            points.drift_roundoff(members, of.q_abs, of.radius, w_outside + dw);
   }
 };
+
+using GridSteps = Steps<GridExchange<Best>>;
+using ClusterSteps = Steps<ClusterExchange<Best>>;
 
 }  // namespace coregain::cuda

@@ -24,8 +24,8 @@ Partition lazy(const Problem& problem, const Points& points, ThreadPool& pool, C
 
 // The engine of a CUDA device (docs/gpu.md), through the table of its library. Throws Error ERR_MEMORY or ERR_DEVICE
 // where the device cannot do it: before or during the work. `window`: rows that the look-ahead keeps up to date, 0 = as
-// many as suit the device.
+// many as suit the device. `cluster`: most blocks of a cluster for its steps, 0 = a grid; for tests and benches.
 Partition on_device(const Problem& problem, const Points& points, const CudaTable& library, ThreadPool& pool,
-                    Control& control, int32_t window = 0);
+                    Control& control, int32_t window = 0, int32_t cluster = 16);
 
 }  // namespace coregain

@@ -45,13 +45,14 @@ std::vector<uint64_t> two_limbs(const FixedVector& vector, size_t d) {
 class OnDevice {
  public:
   OnDevice(const Problem& problem, const Points& points, const CudaTable& library, ThreadPool& pool, Control& control,
-           int32_t window)
+           int32_t window, int32_t cluster)
       : problem_(problem),
         points_(points),
         library_(library),
         pool_(pool),
         control_(control),
         window_(window),
+        cluster_(cluster),
         objective_(points, dot_kernel(problem.simd), vectors_kernel(problem.simd)),
         taken_(points.n, 0) {}
 
@@ -131,6 +132,7 @@ class OnDevice {
         .scale = points_.scale,
         .longest_bin = static_cast<int32_t>(bin_size(problem_, 0)),
         .window = window_,
+        .cluster = cluster_,
         .memory = problem_.memory,
     };
     void* engine = nullptr;
@@ -174,13 +176,20 @@ class OnDevice {
     out_.simd = "cuda";
     out_.dot_products = report.dot_products;
     out_.float64_decisions = report.float64_steps;
-    char why[200];
-    std::snprintf(why, sizeof why, "%s, %.2f GB of the device, %s; %.0f launches, %.0f refreshes",
+    char why[250];
+    std::snprintf(why, sizeof why, "%s, %.2f GB of the device, %s; %s; %.0f launches, %.0f refreshes",
                   gram ? "all inner products fit" : "a window of inner products",
                   static_cast<double>(report.device_bytes) / 1e9,
-                  report.x_resident != 0 ? "rows resident" : "rows read over the bus",
+                  report.x_resident != 0 ? "rows resident" : "rows read over the bus", steps_of(report).c_str(),
                   static_cast<double>(report.launches), static_cast<double>(report.refreshes));
     out_.why = why;
+  }
+
+  // Which blocks ran the steps.
+  static std::string steps_of(const CudaGreedyReport& report) {
+    if (report.cluster == 0) return "steps in a grid";
+    return "steps in a cluster of " + std::to_string(report.cluster) + " blocks" +
+           (report.grids == 0 ? "" : ", " + std::to_string(report.grids) + " times in a grid");
   }
 
   const Problem& problem_;
@@ -188,7 +197,7 @@ class OnDevice {
   const CudaTable& library_;
   ThreadPool& pool_;
   Control& control_;
-  const int32_t window_;
+  const int32_t window_, cluster_;
   Objective objective_;
   std::vector<uint8_t> taken_;  // [N]
   Partition out_;
@@ -200,8 +209,8 @@ class OnDevice {
 }  // namespace
 
 Partition on_device(const Problem& problem, const Points& points, const CudaTable& library, ThreadPool& pool,
-                    Control& control, int32_t window) {
-  return OnDevice(problem, points, library, pool, control, window).run();
+                    Control& control, int32_t window, int32_t cluster) {
+  return OnDevice(problem, points, library, pool, control, window, cluster).run();
 }
 
 }  // namespace coregain

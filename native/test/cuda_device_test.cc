@@ -2,6 +2,7 @@
 // skipped.
 //
 //   cuda_device_test [small]     small: minutes, not hours, under compute-sanitizer
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -11,6 +12,8 @@
 #include "clouds.h"
 #include "core/cpu.h"
 #include "core/cuda_library.h"
+#include "greedy/engines.h"
+#include "greedy/points.h"
 #include "greedy/problem.h"
 
 namespace coregain {
@@ -21,6 +24,26 @@ bool small = false;
 Partition run(const Problem& problem) {
   Control control;
   return greedy_bins(problem, control);
+}
+
+// How the device is to run it; `cluster`: most blocks of a cluster for the look-ahead's steps, 0 = a grid.
+struct Way {
+  Engine engine;
+  int32_t cluster;
+};
+constexpr Way kWays[] = {{Engine::kGram, 0}, {Engine::kLazy, 0}, {Engine::kLazy, 8}, {Engine::kLazy, 16}};
+
+Partition run(Problem problem, const Way& way) {
+  problem.device = 0;
+  problem.engine = way.engine;
+  const StandardArithmetic standard;
+  const auto start = std::chrono::steady_clock::now();
+  Control control;
+  ThreadPool pool(problem.threads);
+  const Points points(problem, pool, control);
+  Partition out = on_device(problem, points, *cuda_support().table, pool, control, 0, way.cluster);
+  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return out;
 }
 
 void compare(const std::string& kind, size_t n, size_t d, bool is_double, size_t bins, size_t memory = 0) {
@@ -34,14 +57,12 @@ void compare(const std::string& kind, size_t n, size_t d, bool is_double, size_t
     p.engine = Engine::kAuto;
     p.memory = 0;
     const Partition want = run(p);
-    for (const Engine engine : {Engine::kGram, Engine::kLazy}) {
-      if (memory > 0 && engine == Engine::kGram) continue;
-      p.device = 0;
-      p.engine = engine;
-      p.memory = memory;
-      const Partition got = run(p);
-      std::printf("    %s, %zu x %zu: %s, %s (%.3f s, %.3f s on the processor)\n", kind.c_str(), n, d,
-                  got.device.c_str(), got.why.c_str(), got.seconds, want.seconds);
+    p.memory = memory;
+    for (const Way& way : kWays) {
+      if (memory > 0 && way.engine == Engine::kGram) continue;
+      const Partition got = run(p, way);
+      std::printf("    %s, %zu x %zu: %s (%.3f s, %.3f s on the processor)\n", kind.c_str(), n, d, got.why.c_str(),
+                  got.seconds, want.seconds);
       if (got.order != want.order) {
         size_t at = 0;
         while (got.order[at] == want.order[at]) ++at;

@@ -5,15 +5,17 @@
 // It is as late and as strict as a device may be. What is given to a stream runs when somebody waits for the stream, or
 // frees memory; what goes to shared memory by asynchronous copies arrives when its thread waits for it; the threads of
 // a phase, and the lanes of a warp, go up in one phase and down in the next, so that a phase which needs an order
-// shows; a launch that a device would refuse is refused; a thread of the host that takes, frees or runs something
-// without having said on which device, a vector at an odd address, and a kernel that writes behind its shared memory
-// end the test.
+// shows; what blocks of a cluster write to each other arrives when the writer comes to their barrier; a launch that a
+// device would refuse is refused; a thread of the host that takes, frees or runs something without having said on which
+// device, a vector at an odd address, a kernel that writes behind its shared memory, and a block of a cluster that is
+// written to before it has begun or after it has ended end the test.
 //
 // What this cannot show: a missing __syncwarp where the order of lanes makes no difference, the order in which a real
 // device sees the writes of another block (the thread sanitizer does), registers, and time.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -39,15 +41,19 @@ enum cudaError_t {
   cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
   cudaErrorNotReady = 600,
+  cudaErrorLaunchOutOfResources = 701,
   cudaErrorLaunchFailure = 719,
-  cudaErrorCooperativeLaunchTooLarge = 720
+  cudaErrorCooperativeLaunchTooLarge = 720,
+  cudaErrorNotSupported = 801,
+  cudaErrorInvalidClusterSize = 912
 };
 enum cudaDeviceAttr {
   cudaDevAttrMultiProcessorCount = 16,
   cudaDevAttrL2CacheSize = 38,
   cudaDevAttrComputeCapabilityMajor = 75,
   cudaDevAttrComputeCapabilityMinor = 76,
-  cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
+  cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
+  cudaDevAttrClusterLaunch = 120
 };
 struct EmulatedStream;
 using cudaStream_t = EmulatedStream*;
@@ -111,10 +117,13 @@ inline float multiply_add(const TensorUnit& unit, float sum, const float* a, con
 struct Emulated {
   TensorUnit tensor;
   size_t memory = size_t{1} << 30;  // bytes of the device
-  size_t used = 0, most_used = 0, launches = 0;
+  std::atomic<size_t> used = 0;     // a test looks at it while the device works
+  size_t most_used = 0, launches = 0;
   unsigned multiprocessors = 3;
   size_t shared = size_t{99} << 10;  // most bytes of a block: sm_86 and sm_89, the least of those that kernels run on
-  int major = 8, minor = 6;
+  int major = 9, minor = 0;
+  unsigned cluster = 16;                 // most blocks of one, by what the device says
+  size_t cluster_launches = ~size_t{0};  // that it takes, whatever it says
   std::map<void*, size_t> sizes;
   std::set<cudaStream_t> streams;
   std::recursive_mutex mutex;
@@ -240,6 +249,9 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = static_cast<int>(device.shared);
       break;
+    case cudaDevAttrClusterLaunch:
+      *value = device.major >= 9 ? 1 : 0;
+      break;
   }
   return cudaSuccess;
 }
@@ -260,7 +272,7 @@ inline cudaError_t cudaMalloc(void** data, size_t bytes) {
   std::memset(*data, 0xee, bytes);  // device memory is not cleared
   device.sizes[*data] = bytes;
   device.used += bytes;
-  device.most_used = device.used > device.most_used ? device.used : device.most_used;
+  if (device.used > device.most_used) device.most_used = device.used;
   return cudaSuccess;
 }
 // Waits for all of the device, as the real one does.
@@ -339,24 +351,110 @@ inline cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStre
 
 namespace coregain::cuda {
 
-// Runs a kernel (cuda/block.h) and returns when it has ended.
+// ---- clusters
+
+// The blocks of a cluster: what they write to each other's shared memory, and their barrier. What a block writes
+// arrives when it comes to the barrier, or ends. Where blocks take turns, one runs from barrier to barrier while the
+// others stand still, the first to the last, then the last to the first: so that what is written too early, or read too
+// late, shows every time. Else they run side by side, for the thread sanitizer.
+class EmulatedCluster {
+ public:
+  EmulatedCluster(unsigned blocks, size_t shared, bool take_turns)
+      : take_turns_(take_turns), bytes_(shared), shared_(blocks), written_(blocks), waiting_(blocks) {}
+
+  void begin(unsigned block, char* shared) {
+    std::unique_lock lock(mutex_);
+    waiting_[block].wait(lock, [&] { return has_turn(block); });
+    shared_[block] = shared;
+  }
+  void end(unsigned block) {
+    const std::lock_guard lock(mutex_);
+    deliver(block);
+    if (at_barrier_ > 0) break_off("a block ended while others of its cluster were waiting for it");
+    shared_[block] = nullptr;
+    ++ended_;
+    ++turn_;
+    wake();
+  }
+  // Gives `bytes` to the place `at` of a block's shared memory: a place of the writer's own.
+  void write(unsigned block, unsigned to, const char* at, const void* from, size_t bytes) {
+    const auto offset = static_cast<size_t>(at - shared_[block]);
+    if (at < shared_[block] || offset + bytes > bytes_) break_off("a block wrote outside of another's shared memory");
+    const auto* const data = static_cast<const char*>(from);
+    written_[block].push_back({to, offset, std::vector<char>(data, data + bytes)});
+  }
+  void meet(unsigned block) {
+    std::unique_lock lock(mutex_);
+    deliver(block);
+    if (ended_ > 0) break_off("a block of a cluster came to a barrier after another had ended");
+    const unsigned round = round_;
+    ++turn_;
+    if (++at_barrier_ == shared_.size()) {
+      at_barrier_ = turn_ = 0;
+      ++round_;
+    }
+    wake();
+    waiting_[block].wait(lock, [&] { return round_ != round && has_turn(block); });
+  }
+
+ private:
+  struct Write {
+    unsigned to;
+    size_t offset;
+    std::vector<char> data;
+  };
+
+  void deliver(unsigned block) {
+    for (const Write& write : written_[block]) {
+      if (shared_[write.to] == nullptr) break_off("a block wrote to another that had not begun, or had ended");
+      std::memcpy(shared_[write.to] + write.offset, write.data.data(), write.data.size());
+    }
+    written_[block].clear();
+  }
+  unsigned next() const { return round_ % 2 == 0 ? turn_ : static_cast<unsigned>(shared_.size()) - 1 - turn_; }
+  bool has_turn(unsigned block) const { return !take_turns_ || next() == block; }
+  void wake() {
+    if (take_turns_ && turn_ < shared_.size()) waiting_[next()].notify_one();
+    for (size_t block = 0; !take_turns_ && block < waiting_.size(); ++block) waiting_[block].notify_one();
+  }
+
+  std::mutex mutex_;
+  const bool take_turns_;
+  const size_t bytes_;
+  std::vector<char*> shared_;                // by block; null before it begins and after it ends
+  std::vector<std::vector<Write>> written_;  // by block, since it was last at the barrier
+  std::vector<std::condition_variable> waiting_;
+  unsigned turn_ = 0, round_ = 0, at_barrier_ = 0, ended_ = 0;
+};
+
+// ---- launches
+
+// How the blocks of a kernel run.
+enum class Run { kApart, kTogether, kCluster };
+
+// Runs a kernel (cuda/block.h) and returns when it has ended. `turns`: its bits say what goes backwards, and whether
+// the blocks of a cluster take turns.
 template <typename Block, typename Kernel>
-void run_kernel(unsigned blocks, unsigned threads, size_t shared, bool together, bool odd, const Kernel& kernel) {
+void run_kernel(unsigned blocks, unsigned threads, size_t shared, Run how, size_t turns, const Kernel& kernel) {
   constexpr size_t kBehind = 256;
   constexpr unsigned char kUntouched = 0xa5;
+  EmulatedCluster cluster(how == Run::kCluster ? blocks : 0, shared, turns / 2 % 2 == 0);
   const auto run = [&](unsigned index) {
     const size_t room = (shared + 15) / 16 * 16;
     const std::unique_ptr<unsigned char, decltype(&std::free)> memory(
         static_cast<unsigned char*>(std::aligned_alloc(16, room + kBehind)), &std::free);
     std::memset(memory.get(), 0xee, room);
     std::memset(memory.get() + room, kUntouched, kBehind);
-    backwards = odd;
-    Block block(index, blocks, threads, reinterpret_cast<char*>(memory.get()));
+    backwards = turns % 2 != 0;
+    auto* const begin = reinterpret_cast<char*>(memory.get());
+    Block block(index, blocks, threads, begin, how == Run::kCluster ? &cluster : nullptr);
+    if (how == Run::kCluster) cluster.begin(index, begin);
     kernel(block);
+    if (how == Run::kCluster) cluster.end(index);
     for (size_t i = 0; i < kBehind; ++i)
       if (memory.get()[room + i] != kUntouched) break_off("a kernel wrote behind its shared memory");
   };
-  if (!together) {
+  if (how == Run::kApart) {
     for (unsigned index = 0; index < blocks; ++index) run(index);
     return;
   }
@@ -368,16 +466,20 @@ void run_kernel(unsigned blocks, unsigned threads, size_t shared, bool together,
 
 // Gives a kernel to a stream, or says why a device would not take it.
 template <typename Block, typename Kernel>
-cudaError_t emulate_as(cudaStream_t stream, unsigned blocks, unsigned threads, size_t shared, bool together,
+cudaError_t emulate_as(cudaStream_t stream, unsigned blocks, unsigned threads, size_t shared, Run how,
                        const Kernel& kernel) {
   Emulated& device = emulated();
   expect_device();
   if (blocks == 0 || blocks > 0x7fffffff || threads == 0 || threads > 1024 || threads % 32 != 0)
     return cudaErrorInvalidConfiguration;
   if (shared > device.shared) return cudaErrorInvalidValue;
-  if (together && blocks > device.multiprocessors) return cudaErrorCooperativeLaunchTooLarge;
-  const bool odd = ++device.launches % 2 != 0;
-  stream->give([=] { run_kernel<Block>(blocks, threads, shared, together, odd, kernel); });
+  if (how == Run::kTogether && blocks > device.multiprocessors) return cudaErrorCooperativeLaunchTooLarge;
+  if (how == Run::kCluster && device.major < 9) return cudaErrorNotSupported;
+  if (how == Run::kCluster && (blocks > device.cluster || device.cluster_launches == 0))
+    return cudaErrorInvalidClusterSize;
+  if (how == Run::kCluster) --device.cluster_launches;
+  const size_t turns = ++device.launches;
+  stream->give([=] { run_kernel<Block>(blocks, threads, shared, how, turns, kernel); });
   return cudaSuccess;
 }
 

@@ -1,5 +1,6 @@
 // The CUDA engine, compiled for the processor (cuda_emulation.h): its order is that of exact arithmetic in both modes,
 // and its kernels keep the bounds that docs/gpu.md proves.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -27,10 +28,11 @@ struct Setup {
   Points points;
 };
 
-Partition run(Problem problem, int32_t window = 0) {
+// `cluster`: most blocks of a cluster for the look-ahead's steps, 0 = a grid.
+Partition run(Problem problem, int32_t window = 0, int32_t cluster = 16) {
   problem.device = 0;
   Setup setup(problem);
-  return on_device(problem, setup.points, *coregain_cuda_table(), setup.pool, setup.control, window);
+  return on_device(problem, setup.points, *coregain_cuda_table(), setup.pool, setup.control, window, cluster);
 }
 Partition run_on_processor(const Problem& problem) {
   Setup setup(problem);
@@ -45,6 +47,15 @@ std::string code_of(const Problem& problem, std::string* message = nullptr, int3
     if (message != nullptr) *message = error.what();
     return error.code;
   }
+}
+
+// All ways to run the look-ahead's steps.
+constexpr int32_t kClusters[] = {0, 8, 16};
+std::string steps_of(int32_t cluster) {
+  return cluster == 0 ? "steps in a grid;" : "steps in a cluster of " + std::to_string(cluster) + " blocks;";
+}
+bool says(const Partition& partition, const std::string& words) {
+  return partition.why.find(words) != std::string::npos;
 }
 
 void expect_same(const Partition& got, const Partition& want, const std::string& what) {
@@ -79,7 +90,11 @@ TEST("the order is the oracle's in both modes, for all kinds of data, gains and 
           p.engine = Engine::kGram;
           expect_same(run(p), want, "gram: " + what);
           p.engine = Engine::kLazy;
-          expect_same(run(p, 4), want, "look-ahead: " + what);
+          for (const int32_t cluster : kClusters) {
+            const Partition got = run(p, 4, cluster);
+            expect_same(got, want, "look-ahead, " + steps_of(cluster) + " " + what);
+            EXPECT(says(got, steps_of(cluster)));
+          }
         }
       }
     }
@@ -98,17 +113,14 @@ TEST("hundreds of points in a window of few: many refreshes, far fewer launches 
     for (const Gain gain : {Gain::kSquaredEuclidean, Gain::kCosine}) {
       p.gain = gain;
       const Partition want = run_on_processor(p);
-      for (const Engine engine : {Engine::kGram, Engine::kLazy}) {
+      const auto launches = [&](Engine engine, int32_t cluster, const std::string& what) {
         p.engine = engine;
         const size_t before = emulated().launches;
-        const Partition got = run(p, 64);
-        expect_same(got, want, kind + (engine == Engine::kGram ? " gram" : " look-ahead"));
-        const size_t launches = emulated().launches - before;
-        if (engine == Engine::kGram)
-          EXPECT(launches < 40);
-        else
-          EXPECT(launches < n);
-      }
+        expect_same(run(p, 64, cluster), want, kind + " " + what);
+        return emulated().launches - before;
+      };
+      EXPECT(launches(Engine::kGram, 0, "gram") < 40);
+      for (const int32_t cluster : kClusters) EXPECT(launches(Engine::kLazy, cluster, steps_of(cluster)) < n);
     }
   }
 }
@@ -128,12 +140,14 @@ TEST("points that lie close to a few centres: the bounds are wide enough, and fl
   for (const Gain gain : {Gain::kSquaredEuclidean, Gain::kCosine}) {
     p.gain = gain;
     const Partition want = run_on_processor(p);
-    for (const Engine engine : {Engine::kGram, Engine::kLazy}) {
+    const auto expect_float64 = [&](Engine engine, int32_t cluster, const std::string& what) {
       p.engine = engine;
-      const Partition got = run(p, 64);
-      expect_same(got, want, engine == Engine::kGram ? "gram" : "look-ahead");
+      const Partition got = run(p, 64, cluster);
+      expect_same(got, want, what);
       EXPECT(got.float64_decisions > n / 10);
-    }
+    };
+    expect_float64(Engine::kGram, 0, "gram");
+    for (const int32_t cluster : kClusters) expect_float64(Engine::kLazy, cluster, steps_of(cluster));
   }
 }
 
@@ -198,6 +212,54 @@ TEST("more rows than the multiprocessors have shared memory for: the look-ahead,
   EXPECT(message ==
          "The scores of 1800 rows do not fit in the multiprocessors of this device, which hold 1664. Use the engine "
          "\"lazy\", or the device \"cpu\".");
+}
+
+// The emulated device as it was, at the end.
+struct Restore {
+  ~Restore() {
+    device.major = major;
+    device.cluster = cluster;
+    device.cluster_launches = cluster_launches;
+    device.multiprocessors = multiprocessors;
+  }
+  cuda::Emulated& device = emulated();
+  const int major = device.major;
+  const unsigned cluster = device.cluster, multiprocessors = device.multiprocessors;
+  const size_t cluster_launches = device.cluster_launches;
+};
+
+TEST("a cluster of 16 blocks where the device runs one, else of 8, else a grid, and the order is the same") {
+  const Restore restore;
+  Random random{10};
+  const size_t n = 400, d = 30;
+  Data data(make("isotropic", n, d, random), n, d, false);
+  Problem& p = data.problem;
+  p.threads = 1;
+  p.bins = 3;
+  p.engine = Engine::kLazy;
+  const Partition want = run_on_processor(p);
+  const auto expect_steps = [&](const std::string& steps, const std::string& where) {
+    const Partition got = run(p, 64);
+    expect_same(got, want, where);
+    if (!says(got, steps)) check::fail(__FILE__, __LINE__, where + ": " + got.why);
+  };
+  cuda::Emulated& device = emulated();
+  expect_steps(steps_of(16), "16 fit");
+  device.cluster = 15;
+  expect_steps(steps_of(8), "15 fit");
+  device.cluster = 7;
+  expect_steps(steps_of(0), "7 fit");
+  device.cluster = 16;
+  // as where other processes have a share of the device
+  device.cluster_launches = 0;
+  expect_steps(steps_of(0), "16 seem to fit, and the launch is refused");
+  device.cluster_launches = 2;
+  expect_steps("steps in a cluster of 16 blocks, ", "16 fit at first");
+  device.major = 8;
+  for (const unsigned multiprocessors : {1U, 2U, 7U, 16U}) {
+    device.multiprocessors = multiprocessors;
+    expect_steps(steps_of(0), "sm_80 of " + std::to_string(multiprocessors) + " multiprocessors");
+  }
 }
 
 TEST("a cancel ends it, before and in the middle") {
@@ -342,16 +404,19 @@ TEST("w on the device is the exact w") {
   }
 }
 
+template <typename Exchange>
 struct CountRounds {
+  static constexpr bool kCluster = Exchange::kCluster;
   static constexpr unsigned kThreads = 64;
-  cuda::Exchange<int32_t> exchange;
+  Exchange exchange;
   int32_t* sums;
+  uint32_t rounds;
 
   void operator()(cuda::Block& block) const {
-    auto* const all = block.shared<int32_t>(block.count);
+    auto* const room = block.shared<int32_t>(Exchange::room(block.count));
     int32_t mine = static_cast<int32_t>(block.index) + 1;
-    for (uint32_t round = 1; round <= 200; ++round) {
-      block.exchange(exchange, round, mine, all);
+    for (uint32_t round = 1; round <= rounds; ++round) {
+      const int32_t* const all = block.exchange(exchange, round, mine, room);
       int32_t sum = 0;
       for (unsigned b = 0; b < block.count; ++b) sum += all[b];
       mine = (sum + static_cast<int32_t>(block.index)) % 1000;
@@ -361,31 +426,60 @@ struct CountRounds {
     });
   }
 };
+template <typename Exchange>
+cuda::Grid grid_of(unsigned blocks, bool together) {
+  return {blocks, CountRounds<Exchange>::kThreads, cuda::Block::shared_bytes<int32_t>(Exchange::room(blocks)),
+          together};
+}
 
-TEST("blocks give each other records round after round") {
-  constexpr unsigned kBlocks = 5;
-  const unsigned before = emulated().multiprocessors;
-  emulated().multiprocessors = kBlocks;
+TEST("blocks give each other records round after round, as a grid or a cluster") {
+  const Restore restore;
+  using Grid = cuda::GridExchange<int32_t>;
+  using Cluster = cuda::ClusterExchange<int32_t>;
   cuda::use_device(0);
-  std::vector<int32_t> records(2 * kBlocks), sums(kBlocks);
-  std::vector<uint32_t> rounds(2 * kBlocks, 0);
-  cuda::launch(cuda::Stream(), {kBlocks, 64, cuda::Block::shared_bytes<int32_t>(kBlocks), true},
-               CountRounds{{records.data(), rounds.data()}, sums.data()});
-  emulated().multiprocessors = before;
-  int32_t mine[kBlocks];
-  for (unsigned b = 0; b < kBlocks; ++b) mine[b] = static_cast<int32_t>(b) + 1;
-  for (int round = 0; round < 200; ++round) {
-    int32_t sum = 0;
-    for (const int32_t m : mine) sum += m;
-    for (unsigned b = 0; b < kBlocks; ++b) mine[b] = (sum + static_cast<int32_t>(b)) % 1000;
+  for (const unsigned blocks : {1U, 5U, 16U}) {
+    for (const uint32_t count : {1U, 2U, 3U, 200U}) {
+      std::vector<int32_t> want(blocks);
+      for (unsigned b = 0; b < blocks; ++b) want[b] = static_cast<int32_t>(b) + 1;
+      for (uint32_t round = 0; round < count; ++round) {
+        int32_t sum = 0;
+        for (const int32_t m : want) sum += m;
+        for (unsigned b = 0; b < blocks; ++b) want[b] = (sum + static_cast<int32_t>(b)) % 1000;
+      }
+      emulated().multiprocessors = blocks;
+      std::vector<int32_t> records(2 * size_t{blocks}), sums(blocks);
+      std::vector<uint32_t> rounds(2 * size_t{blocks}, 0);
+      cuda::launch(cuda::Stream(), grid_of<Grid>(blocks, true),
+                   CountRounds<Grid>{{records.data(), rounds.data()}, sums.data(), count});
+      EXPECT(sums == want);
+      // blocks in turns and side by side
+      for (int launch = 0; launch < 4; ++launch) {
+        std::fill(sums.begin(), sums.end(), 0);
+        EXPECT(cuda::launch_cluster(cuda::Stream(), grid_of<Cluster>(blocks, false),
+                                    CountRounds<Cluster>{{}, sums.data(), count}));
+        EXPECT(sums == want);
+      }
+    }
   }
-  for (unsigned b = 0; b < kBlocks; ++b) EXPECT(sums[b] == mine[b]);
+}
+
+TEST("a cluster of more blocks than the device runs as one is not launched") {
+  const Restore restore;
+  using Cluster = cuda::ClusterExchange<int32_t>;
+  const CountRounds<Cluster> kernel{{}, nullptr, 1};
+  cuda::use_device(0);
+  const cuda::Stream stream;
+  const size_t before = emulated().launches;
+  EXPECT(!cuda::launch_cluster(stream, grid_of<Cluster>(17, false), kernel));
+  emulated().major = 8;
+  EXPECT(!cuda::launch_cluster(stream, grid_of<Cluster>(2, false), kernel));
+  EXPECT(emulated().launches == before);
 }
 
 TEST("blocks that cannot run at once are refused in words") {
   cuda::use_device(0);
   const cuda::Stream stream;
-  const CountRounds kernel{{nullptr, nullptr}, nullptr};
+  const CountRounds<cuda::GridExchange<int32_t>> kernel{{nullptr, nullptr}, nullptr, 0};
   std::string message;
   try {
     cuda::launch(stream, {emulated().multiprocessors + 1, 64, 0, true}, kernel);
@@ -423,7 +517,7 @@ TEST("a plan takes the fastest mode that fits") {
                                    .chains = 64000,
                                    .free_bytes = uint64_t{17} << 30,
                                    .l2_bytes = l2 / 8,
-                                   .most_window = static_cast<uint64_t>(cuda::Steps::most_rows(227 << 10, 16))};
+                                   .most_window = static_cast<uint64_t>(cuda::GridSteps::most_rows(227 << 10, 16))};
   EXPECT(slice.most_window > 61000 && slice.most_window < 62000);
   EXPECT(cuda::plan(slice).mode == CudaMode::kLookAhead);
   for (uint64_t free_bytes = uint64_t{1} << 26; free_bytes < h200; free_bytes = free_bytes * 5 / 4) {
@@ -433,6 +527,19 @@ TEST("a plan takes the fastest mode that fits") {
     else
       EXPECT(p.needed > cuda::usable_bytes(free_bytes));
   }
+}
+
+TEST("shared memory holds the rows that a plan counts on, and no more") {
+  const size_t bytes = 227 << 10;
+  const auto expect = [&](auto steps, unsigned blocks, int64_t rows) {
+    using Steps = decltype(steps);
+    EXPECT(Steps::most_rows(bytes, blocks) == rows);
+    EXPECT(Steps::shared(static_cast<int32_t>(rows), blocks) <= bytes);
+    EXPECT(Steps::shared(static_cast<int32_t>(rows) + 1, blocks) > bytes);
+  };
+  expect(cuda::ClusterSteps{}, 16, 60928);
+  expect(cuda::ClusterSteps{}, 8, 30720);  // fewer than kLargestWindow: what is beyond goes to a grid
+  expect(cuda::GridSteps{}, 16, 61440);
 }
 
 TEST("the usual window's inner products fill at most half of L2") {
