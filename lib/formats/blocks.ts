@@ -58,24 +58,26 @@ export function columnRoom(file: EmbeddingRows, count: number): Room {
 
 /**
  * All rows of each column, from the first to the last column, of a file that has `readColumns`.
+ * @param lead columns of the first block, at most those of a block: nobody works while it is read.
  * @param room of `columnRoom`.
  * @throws as `readBlocks`.
  */
 export async function* readColumnBlocks(
   file: EmbeddingRows,
+  lead: number,
   room: Room,
   { signal }: Pick<JobOptions, 'signal'> = {},
 ): AsyncGenerator<ColumnBlock> {
   const { rows, cols } = file;
   const most = room[0]!.length / rows;
   const read = async (turn: number) => {
-    const first = turn * most;
-    const count = Math.min(most, cols - first);
+    const first = turn === 0 ? 0 : lead + (turn - 1) * most;
+    const count = Math.min(turn === 0 ? lead : most, cols - first);
     const data = room[turn % room.length]!.subarray(0, rows * count);
     await file.readColumns!(first, count, data);
     return { data, first, count };
   };
-  yield* inTurn(Math.ceil(cols / most), read, signal);
+  yield* inTurn(1 + Math.ceil((cols - lead) / most), read, signal);
 }
 
 async function* inTurn<Block>(count: number, read: (turn: number) => Promise<Block>, signal: AbortSignal | undefined) {

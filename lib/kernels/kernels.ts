@@ -108,10 +108,10 @@ export async function openKernels(matrix: EmbeddingMatrix, options: KernelsOptio
   const threads = integer('threads', options.threads ?? 0, 0, 1024);
   const normalize = options.normalize ?? false;
   const { rows, cols } = matrix;
-  const chosen = await chooseDevice(options.device ?? 'auto', rows * cols >= WORTHWHILE, options.signal);
   options.signal?.throwIfAborted();
   const source = 'The embedding matrix';
   const data = await sharedData(matrix, source, options.signal);
+  const chosen = await chooseDevice(options.device ?? 'auto', rows * cols >= WORTHWHILE, options.signal);
   const base = { data, rows, cols, simd: '', threads, normalize, precision };
   const open = (on: number) =>
     runNative(native().kernelsOpen, { ...base, device: on, control: controlWords() }, rows, options, source);

@@ -38,6 +38,8 @@ export interface PassOptions extends JobOptions {
 /** Rows that the native engine multiplies at a time: progress and cancellation come between two of them. */
 const ROWS = 1536;
 const MOST_VALUES = 2 ** 26;
+/** Columns that `gram` sums in float32. */
+const DEPTH = 192;
 /** Passes that krylov usually needs: progress is a guess. */
 const USUAL_PASSES = 10;
 
@@ -177,7 +179,8 @@ async function* columnsOf(
   signal: AbortSignal | undefined,
 ) {
   if (!data) {
-    for await (const { data, first, count } of readColumnBlocks(file!, room!, { signal })) {
+    const lead = blockColumns < cols ? DEPTH * Math.ceil(blockColumns / DEPTH / 8) : cols;
+    for await (const { data, first, count } of readColumnBlocks(file!, lead, room!, { signal })) {
       yield { data, cols: count, from: 0, count, firstColumn: first };
     }
     return;

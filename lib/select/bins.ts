@@ -75,10 +75,11 @@ export async function partition(
   const engine = oneOf('engine', options.engine ?? 'auto', ENGINES);
   const threads = integer('threads', options.threads ?? 0, 0, MAX_THREADS);
   const worthwhile = rows >= ROWS_FOR_GPU && engine !== 'sweep';
-  const { leftOut, ...where } = await chooseDevice(options.device ?? 'auto', worthwhile, options.signal);
   options.signal?.throwIfAborted();
 
+  // First: what becomes of a small matrix after the call has returned does not matter.
   const data = await sharedData(matrix, source, options.signal);
+  const { leftOut, ...where } = await chooseDevice(options.device ?? 'auto', worthwhile, options.signal);
   const control = new Int32Array(new SharedArrayBuffer(8));
   const job: GreedyJob = { data, rows, cols, bins, gain, remainder, engine, ...where, threads, simd: '', control };
   const points = remainder === 'spread' ? rows : rows - (rows % bins);

@@ -18,7 +18,9 @@ export async function checkPca(device: TriedDevice, method: Exclude<PcaMethod, '
   const [rows, cols] = SHAPES[method];
   const input = { ...spectrum(rows, cols, 4), dtype: 'float32' as const, source: 'The rows of the trial' };
   const plan: PcaPlan = {
-    ...{ method, whole: true, blockRows: rows, blockColumns: DIMS, residentRows: rows, scores: true, bytes: 0 },
+    ...{ method, whole: true, blockRows: rows, residentRows: rows, scores: true, bytes: 0 },
+    // of gram more than one slice of columns
+    blockColumns: method === 'gram' ? 576 : DIMS,
   };
   const fitOn = async (index: number) => {
     const wanted = { components: true, scores: true, overwrite: false, whiten: false };

@@ -21,6 +21,9 @@ struct GemmKernel {
   // second cache, a line now and then: lines that are all asked for at once hold up the kernel's own.
   void (*add)(const float* a, size_t a_stride, size_t a_step, const float* panel, size_t depth, double* c,
               size_t c_stride, const char* const* ahead);
+  // The same of columns t < columns; of others as well, or not.
+  void (*add_first)(const float* a, size_t a_stride, size_t a_step, const float* panel, size_t columns, size_t depth,
+                    double* c, size_t c_stride);
   // out[j] = float32(x[j] - shift[j]), the difference in float64
   void (*less_floats)(const float* x, const double* shift, size_t n, float* out);
   void (*less_doubles)(const double* x, const double* shift, size_t n, float* out);

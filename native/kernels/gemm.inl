@@ -22,19 +22,20 @@ typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(
 typedef float Half __attribute__((vector_size(kLanes / 2 * sizeof(float)), aligned(4), may_alias));
 typedef double Wide __attribute__((vector_size(kLanes / 2 * sizeof(double)), aligned(8), may_alias));
 
-// A block of rows times kVectors vectors of columns, in registers.
+// A block of rows times some vectors of columns, in registers.
+template <size_t kCount>
 void add_block(const float* rows, size_t a_stride, size_t a_step, const float* columns, size_t depth, double* c,
                size_t c_stride, const char* const* ahead) {
-  Lanes sum[kBlock][kVectors] = {};
+  Lanes sum[kBlock][kCount] = {};
   for (size_t i = 0; i < kBlock; ++i)
-    for (size_t t = 0; t < kVectors * kLanes; t += 8) __builtin_prefetch(c + i * c_stride + t, 1);
+    for (size_t t = 0; t < kCount * kLanes; t += 8) __builtin_prefetch(c + i * c_stride + t, 1);
   const auto step = [&] {
-    Lanes b[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) __builtin_prefetch(columns + kAhead * kPanel + v * kLanes);
-    for (size_t v = 0; v < kVectors; ++v) b[v] = *reinterpret_cast<const Lanes*>(columns + v * kLanes);
+    Lanes b[kCount];
+    for (size_t v = 0; v < kCount; ++v) __builtin_prefetch(columns + kAhead * kPanel + v * kLanes);
+    for (size_t v = 0; v < kCount; ++v) b[v] = *reinterpret_cast<const Lanes*>(columns + v * kLanes);
     for (size_t i = 0; i < kBlock; ++i) {
       const float value = rows[i * a_stride];
-      for (size_t v = 0; v < kVectors; ++v) sum[i][v] += b[v] * value;
+      for (size_t v = 0; v < kCount; ++v) sum[i][v] += b[v] * value;
     }
     rows += a_step;
     columns += kPanel;
@@ -51,7 +52,7 @@ void add_block(const float* rows, size_t a_stride, size_t a_step, const float* c
   }
   for (; j < depth; ++j) step();
   for (size_t i = 0; i < kBlock; ++i) {
-    for (size_t v = 0; v < kVectors; ++v) {
+    for (size_t v = 0; v < kCount; ++v) {
       Wide* const out = reinterpret_cast<Wide*>(c + i * c_stride + v * kLanes);
       const Half* const halves = reinterpret_cast<const Half*>(&sum[i][v]);
       out[0] += __builtin_convertvector(halves[0], Wide);
@@ -64,9 +65,20 @@ void add(const float* a, size_t a_stride, size_t a_step, const float* panel, siz
          const char* const* ahead) {
   for (size_t from = 0; from < kPanel; from += kVectors * kLanes) {
     for (size_t row = 0; row < GemmKernel::kRows; row += kBlock) {
-      add_block(a + row * a_stride, a_stride, a_step, panel + from, depth, c + row * c_stride + from, c_stride, ahead);
+      add_block<kVectors>(a + row * a_stride, a_stride, a_step, panel + from, depth, c + row * c_stride + from,
+                          c_stride, ahead);
       if (ahead != nullptr) ahead += kRunsOfBlock;
     }
+  }
+}
+
+void add_first(const float* a, size_t a_stride, size_t a_step, const float* panel, size_t columns, size_t depth,
+               double* c, size_t c_stride) {
+  for (size_t from = 0; from < columns; from += kVectors * kLanes) {
+    const size_t vectors = (columns - from + kLanes - 1) / kLanes;
+    const auto some = vectors == 1 ? add_block<1> : vectors == 2 ? add_block<2> : add_block<kVectors>;
+    for (size_t row = 0; row < GemmKernel::kRows; row += kBlock)
+      some(a + row * a_stride, a_stride, a_step, panel + from, depth, c + row * c_stride + from, c_stride, nullptr);
   }
 }
 
@@ -90,6 +102,6 @@ void less(const Value* x, const double* shift, size_t n, float* out) {
 }  // namespace
 
 extern const GemmKernel COREGAIN_GEMM;
-const GemmKernel COREGAIN_GEMM = {COREGAIN_NAME, add, less<float>, less<double>};
+const GemmKernel COREGAIN_GEMM = {COREGAIN_NAME, add, add_first, less<float>, less<double>};
 
 }  // namespace coregain

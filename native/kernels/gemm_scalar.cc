@@ -16,6 +16,11 @@ void add(const float* a, size_t a_stride, size_t a_step, const float* panel, siz
   }
 }
 
+void add_first(const float* a, size_t a_stride, size_t a_step, const float* panel, size_t /*columns*/, size_t depth,
+               double* c, size_t c_stride) {
+  add(a, a_stride, a_step, panel, depth, c, c_stride, nullptr);
+}
+
 template <typename Value>
 void less(const Value* x, const double* shift, size_t n, float* out) {
   for (size_t j = 0; j < n; ++j) out[j] = static_cast<float>(static_cast<double>(x[j]) - shift[j]);
@@ -24,6 +29,6 @@ void less(const Value* x, const double* shift, size_t n, float* out) {
 }  // namespace
 
 extern const GemmKernel gemm_scalar;
-const GemmKernel gemm_scalar = {"scalar", add, less<float>, less<double>};
+const GemmKernel gemm_scalar = {"scalar", add, add_first, less<float>, less<double>};
 
 }  // namespace coregain

@@ -160,7 +160,7 @@ void project(const Part& part, const Panels& vectors, size_t diagonal, const Wor
           Wanted wanted = ahead.some();
           if (p + 1 < last || from + depth < d) wanted.add(then + i / kRows * share, share * sizeof(float));
           workers.kernel.add(now + i * kStride, kStride, 1, panel, depth, &c[i * stride + (p - first) * kPanel], stride,
-                             wanted.runs());
+                             wanted.runs(panel));
         }
       }
       ahead.rest();
@@ -232,7 +232,7 @@ void combine(const Coefficients& left, const Part& part, bool lower, const Worke
               if (!reads && at < kDepth * kPanel)
                 wanted.add(next + at, std::min(part_of_next, kDepth * kPanel - at) * sizeof(float));
               workers.kernel.add(left.row(i) + from, left.stride(), 1, panel, depth,
-                                 &c[(i - top) * kStride + p * kPanel], kStride, wanted.runs());
+                                 &c[(i - top) * kStride + p * kPanel], kStride, wanted.runs(panel));
             }
           }
           ahead.rest();

@@ -34,7 +34,7 @@ struct PcaTask {
   bool about_zero = false;   // the mean is taken to be 0
   bool components = true;    // otherwise Gram leaves them out
   bool scores = true;        // otherwise Krylov forgets what they are made of, [N, a few times dims]
-  size_t block_columns = 0;  // of Krylov: columns that a pass adds
+  size_t block_columns = 0;  // of Krylov: columns that a pass adds; of Gram by columns: those of a block
   bool by_columns = false;   // of Gram: columns of all rows come, not rows
   size_t resident_rows = 0;  // of Gram else: rows that a pass compares all later ones with
   bool whole = false;        // all rows lie in one array: those before a block are before it in memory, and stay

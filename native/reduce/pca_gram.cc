@@ -78,7 +78,8 @@ class GramFit : public PcaFit {
       const Centre centre = {task.about_zero, mean, &sums_[block.first]};
       const DoublesKernel& doubles = doubles_kernel(task.simd);
       if (on_device_ == nullptr) {
-        if (products_ == nullptr) products_ = std::make_unique<RowProducts>(task.rows, block.cols, workers);
+        const size_t width = std::max(task.block_columns, block.cols);  // the first block may be a narrow one
+        if (products_ == nullptr) products_ = std::make_unique<RowProducts>(task.rows, width, workers);
         products_->add(part, doubles, centre, workers);
       } else {
         measure(part, doubles, centre, workers);

@@ -225,9 +225,13 @@ void RowProducts::multiply(const Slice& slice, Tile& tile, const GemmKernel& ker
         if (more && coming < tile.high * kPiece)
           wanted.add(panel_of(chunk + 1, tile.row) + coming, kDepth * sizeof(float));
         coming += kDepth;
-        kernel.add(panel_of(chunk, tile.row + block / kBlocks) + block % kBlocks * kRows, 1, kPanel,
-                   panel_of(chunk, panel), depth, &tile.sums[block * kRows * stride + (panel - tile.panel) * kPanel],
-                   stride, wanted.runs());
+        const float* const rows = panel_of(chunk, tile.row + block / kBlocks) + block % kBlocks * kRows;
+        const float* const vectors = panel_of(chunk, panel);
+        double* const sums = &tile.sums[block * kRows * stride + (panel - tile.panel) * kPanel];
+        if (tile.row + block / kBlocks == panel)  // on the diagonal
+          kernel.add_first(rows, 1, kPanel, vectors, (block % kBlocks + 1) * kRows, depth, sums, stride);
+        else
+          kernel.add(rows, 1, kPanel, vectors, depth, sums, stride, wanted.runs(vectors));
       }
     }
   }

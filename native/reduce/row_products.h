@@ -60,7 +60,7 @@ class RowProducts {
   void multiply(const Slice& slice, Tile& tile, const GemmKernel& kernel) const;
 
   size_t count_, panels_, width_;  // rows, panels of them, columns of a slice
-  std::vector<Tile> tiles_;  // the largest first: the others fill the gaps at the end
+  std::vector<Tile> tiles_;        // the largest first: the others fill the gaps at the end
   Slice slices_[2];
   size_t turn_ = 0;
 };
