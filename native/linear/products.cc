@@ -210,7 +210,9 @@ void combine(const Coefficients& left, const Part& part, bool lower, const Worke
       for (size_t top = least, end = 0; top < height; top = end) {
         workers.control.check();
         end = std::min(height, top + kBand);
-        const size_t calls = panels * ((end - top) / kRows), share = (end - top + calls - 1) / calls;
+        const size_t blocks = std::max<size_t>(1, (end - top) / kRows), calls = panels * blocks;
+        const size_t share = (end - top + calls - 1) / std::max<size_t>(1, calls);
+        const size_t part_of_next = whole(kDepth * kPanel / blocks, kApart);
         std::fill_n(c.begin(), (end - top) * kStride, 0.0);
         for (size_t piece = 0; piece < pieces; ++piece) {
           const size_t from = piece * kDepth, depth = std::min(kDepth, n - from);
@@ -223,7 +225,6 @@ void combine(const Coefficients& left, const Part& part, bool lower, const Worke
           for (size_t p = 0; p < panels; ++p) {
             const float* const panel = piece_at(first + piece) + p * kDepth * kPanel;
             const float* const next = p + 1 < panels ? panel + kDepth * kPanel : then;
-            const size_t part_of_next = whole(kDepth * kPanel / ((end - top) / kRows), kApart);
             for (size_t i = top; i < end; i += kRows) {
               Wanted wanted = ahead.some();
               for (const size_t stop = coming + share; !last && coming < std::min(end, stop); ++coming)

@@ -20,7 +20,8 @@ namespace coregain {
 namespace {
 
 TEST("both products are float64 sums of float32 sums, the same bits at every level and for any number of threads") {
-  for (const auto& [n, d, m] : {std::array<size_t, 3>{1, 1, 1}, {7, 5, 3}, {50, 400, 49}, {131, 193, 100}, {450, 210, 700}}) {
+  for (const auto& [n, d, m] :
+       {std::array<size_t, 3>{1, 1, 1}, {7, 5, 3}, {50, 400, 49}, {131, 193, 100}, {450, 210, 700}}) {
     const std::vector<float> x = normal(n * d, 1), v = normal(m * d, 2), l = normal(m * n, 3);
     const std::vector<double> shift(d, 0.25);
     const linear::Part part({x.data(), false, n, d}, shift.data());
