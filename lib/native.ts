@@ -244,9 +244,7 @@ export interface PcaFitTask {
   residentRows: number;
   /** Of `gram`: `pcaFeedColumns` feeds it. */
   byColumns: boolean;
-  /** The rows before those of a `pcaFeed` are before them in their buffer, and stay. */
-  whole: boolean;
-  /** And a pass may leave in it what rows are without the mean of the first ones. */
+  /** Of `krylov`: the first pass may leave in its rows what they are without the mean of the first ones. */
   overwrite: boolean;
   threads: number;
   simd: string;

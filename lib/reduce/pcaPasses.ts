@@ -76,7 +76,6 @@ export async function fitInPasses(
     blockColumns: plan.blockColumns,
     residentRows: plan.residentRows,
     byColumns: columns,
-    whole: input.data !== undefined,
     overwrite: options.overwrite,
   });
   const control = () => new Int32Array(new SharedArrayBuffer(8));

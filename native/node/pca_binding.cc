@@ -59,7 +59,6 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   task.block_columns = count("blockColumns");
   task.resident_rows = count("residentRows");
   task.by_columns = from.Get("byColumns").ToBoolean();
-  task.whole = from.Get("whole").ToBoolean();
   task.overwrite = from.Get("overwrite").ToBoolean();
   task.threads = static_cast<unsigned>(number(from, "threads", 0));
   task.simd = text(from, "simd");
@@ -101,9 +100,6 @@ Napi::Value feed(const Napi::CallbackInfo& info, Jobs& jobs) {
   work->block = shared_matrix(job, "data", rows, task.cols);
   if (work->block.data == nullptr || task.by_columns || rows == 0 || work->first + rows > task.rows)
     throw Napi::RangeError::New(info.Env(), "pcaFeed: rows of the matrix, in their order.");
-  if (task.whole &&
-      job.Get("data").As<Napi::TypedArray>().ByteOffset() / task.cols / (work->block.is_double ? 8 : 4) < work->first)
-    throw Napi::RangeError::New(info.Env(), "pcaFeed: the rows before these, in front of them.");
   const Matrix room = room_of(job, task);
   return jobs.start(
       info.Env(), {

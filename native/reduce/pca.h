@@ -37,8 +37,8 @@ struct PcaTask {
   size_t block_columns = 0;  // of Krylov: columns that a pass adds; of Gram by columns: those of a block
   bool by_columns = false;   // of Gram: columns of all rows come, not rows
   size_t resident_rows = 0;  // of Gram else: rows that a pass compares all later ones with
-  bool whole = false;        // all rows lie in one array: those before a block are before it in memory, and stay
-  bool overwrite = false;    // and a pass may leave in it what rows are without the mean of the first block
+  bool overwrite =
+      false;  // of Krylov: the first pass may leave in its rows what they are without the mean of the first block
   unsigned threads = 0;
   std::string simd;
   linear::DeviceChoice device{};  // that the products are computed on
